@@ -272,7 +272,7 @@ export class BatchPipeline extends Construct {
       this.webhook = new Webhook(this, 'Webhook', { ...foundation, webhooks, observeQueue });
       functions.push(observe.fn, this.webhook.fn);
     }
-    if (props.policies ?? true) [this.viewerPolicy, this.operatorPolicy] = this.#newPolicies();
+    if (props.policies ?? true) [this.viewerPolicy, this.operatorPolicy] = this.#newPolicies(props);
     this.#watch(props, { pollInterval, functions });
   }
 
@@ -289,7 +289,7 @@ export class BatchPipeline extends Construct {
   }
 
   /** @returns the managed policies for viewers and operators. */
-  #newPolicies(): [ViewerPolicy, OperatorPolicy] {
+  #newPolicies({ alarms, dashboard = true }: BatchPipelineProps): [ViewerPolicy, OperatorPolicy] {
     const { storage, state, apiKey, operate, notificationsDeadLetters } = this;
     const queues = [
       this.ingestQueue,
@@ -300,7 +300,11 @@ export class BatchPipeline extends Construct {
       ...(this.observeQueue === undefined ? [] : [this.observeQueue]),
     ];
     return [
-      new ViewerPolicy(this, 'ViewerPolicy', { storage, state, apiKey, queues, notificationsDeadLetters }),
+      new ViewerPolicy(this, 'ViewerPolicy', {
+        ...{ storage, state, apiKey, queues, notificationsDeadLetters },
+        alarms: alarms !== false,
+        dashboard,
+      }),
       new OperatorPolicy(this, 'OperatorPolicy', { storage, operate, queues }),
     ];
   }

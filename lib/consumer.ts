@@ -46,9 +46,9 @@ export function batchEnvironment(capability: OpenaiConsumer, props: ConsumerProp
 /** Lets a function work on batches: read the input, write below `work/`, ask OpenAI, sweep, receive its messages. */
 export function allowBatchWork(fn: PipelineFunction, capability: BatchConsumer, props: ConsumerProps): void {
   const { storage, apiKey, maxConcurrency } = props;
-  storage.allowRead(fn, ['input', 'work']);
-  storage.allowWrite(fn, ['work']);
-  allowSweep(fn, props);
+  storage.allowReadVersions(fn, ['input']);
+  storage.allowReadWrite(fn, ['work']);
+  allowSweep(fn, props, capability === 'call' ? ['webhooks'] : []);
   apiKey.allowRead(fn);
   props[`${capability}Queue`].deliverTo(fn, `maxConcurrency.${capability}`, maxConcurrency);
 }

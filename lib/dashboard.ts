@@ -5,6 +5,9 @@ import { EVENTS, type EventRow, type MetricName } from '../src/contract/events.t
 import { TIERS } from '../src/contract/route.ts';
 import { eventMetric } from './alarms.ts';
 
+/** Names are unique in an account, over all of its regions. */
+export const DASHBOARD_NAME = `${Aws.STACK_NAME}-${Aws.REGION}`;
+
 /** What the dashboard shows beside metrics of events. */
 export interface DashboardProps {
   /** Shown with their states. */
@@ -152,8 +155,7 @@ export class Dashboard extends Construct {
   constructor(scope: Construct, id: string, { alarms }: DashboardProps) {
     super(scope, id);
     new cloudwatch.Dashboard(this, 'Page', {
-      // Names are unique in an account, over all of its regions.
-      dashboardName: `${Aws.STACK_NAME}-${Aws.REGION}`,
+      dashboardName: DASHBOARD_NAME,
       defaultInterval: Duration.days(1),
       widgets: [...health(alarms), ...waits(), ...costs(), ...lateness()],
     });

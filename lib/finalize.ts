@@ -35,12 +35,12 @@ export class Finalize extends Construct {
     });
     this.fn = fn;
     // What was written is read back and compared before anything at OpenAI is deleted.
-    storage.allowRead(fn, ['input', 'work', 'output', 'errors', 'retry', 'receipts']);
-    storage.allowWrite(fn, ['work', 'output', 'errors', 'retry', 'receipts']);
+    storage.allowReadWrite(fn, ['work', 'output', 'errors', 'retry', 'receipts']);
+    storage.allowReadVersions(fn, ['input']);
     // A file dropped again whose new result lacks one of these must not leave the old one beside it; what was merged
     // below work/ is of no use once it is published.
     storage.allowDelete(fn, ['output', 'errors', 'retry', 'work']);
-    allowSweep(fn, props);
+    allowSweep(fn, props, ['jobs', 'input', 'month']);
     apiKey.allowRead(fn);
     finalizeQueue.deliverTo(fn, 'maxConcurrency.finalize', props.maxConcurrency);
     allowPutEvents(fn);

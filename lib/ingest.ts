@@ -32,14 +32,13 @@ export class Ingest extends Construct {
       } satisfies EnvVars<typeof ingestEnv>,
     });
     this.fn = fn;
-    storage.allowRead(fn, ['input', 'work']);
-    // Which version came before this one, and which options lay beside it.
-    storage.allowListVersions(fn, ['input']);
-    storage.allowWrite(fn, ['work']);
+    // Listed too: which version came before this one, and which options lay beside it.
+    storage.allowReadVersions(fn, ['input']);
+    storage.allowReadWrite(fn, ['work']);
     storage.allowOwners(fn);
     // Of files that another stack runs.
     allowPutEvents(fn);
-    allowSweep(fn, props);
+    allowSweep(fn, props, ['listing', 'ignored']);
     ingestQueue.deliverTo(fn, 'maxConcurrency.ingest', props.maxConcurrency);
 
     const rule = new events.Rule(this, 'ObjectCreated', {

@@ -30,9 +30,8 @@ export class Observe extends Construct {
     });
     this.fn = fn;
     // Responses that have arrived.
-    storage.allowRead(fn, ['work']);
-    storage.allowWrite(fn, ['work']);
-    allowSweep(fn, props);
+    storage.allowReadWrite(fn, ['work']);
+    allowSweep(fn, props, ['webhook', 'webhooks']);
     allowSend(fn, [observeQueue]);
     apiKey.allowRead(fn);
     observeQueue.deliverTo(fn, 'maxConcurrency.observe', props.maxConcurrency);

@@ -40,12 +40,12 @@ export class Operate extends Construct {
       } satisfies EnvVars<typeof operateEnv>,
     });
     this.fn = fn;
-    storage.allowRead(fn, ['input', 'retry', 'receipts']);
+    storage.allowReadVersions(fn, ['input', 'retry', 'receipts']);
     storage.allowWrite(fn, ['input']);
     storage.allowListVersions(fn, AREAS);
     storage.allowErase(fn, AREAS);
     storage.allowConditions(fn, ['output', 'errors']);
-    state.allowReadWrite(fn);
+    state.allowReadWrite(fn, ['pauses', 'tombstone'], ['jobs', 'input']);
     state.allowDelete(fn);
     allowSend(fn, [collectQueue, finalizeQueue]);
     this.url = fn.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.AWS_IAM }).url;

@@ -8,6 +8,7 @@ import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { LIVE_INDEX } from '../src/contract/table.ts';
 import type { ApiKey } from './api-key.ts';
+import { DASHBOARD_NAME } from './dashboard.ts';
 import type { Operate } from './operate.ts';
 import { acknowledgeWildcards, type Permission, statementOf } from './permission.ts';
 import { managedPolicyProblems } from './size-limits.ts';
@@ -27,6 +28,10 @@ export interface ViewerPolicyProps {
   readonly queues: readonly WorkQueue[];
   /** Its depth. Absent: the stack has none. */
   readonly notificationsDeadLetters?: IQueue | undefined;
+  /** Whether the stack has alarms. */
+  readonly alarms: boolean;
+  /** Whether the stack has a dashboard. */
+  readonly dashboard: boolean;
 }
 
 /** What an operator acts on. */
@@ -66,10 +71,8 @@ export class ViewerPolicy extends SpelledOutPolicy {
     const table = state.table.tableArn;
     super(scope, id, 'Looks at the jobs of batchdrop, and reads no prompt, answer or secret', [
       stackItself(scope),
-      {
-        actions: ['dynamodb:GetItem', 'dynamodb:Query'],
-        resources: [table, `${table}/index/${LIVE_INDEX}`],
-      },
+      { actions: ['dynamodb:GetItem'], resources: [table] },
+      { actions: ['dynamodb:Query'], resources: [table, `${table}/index/${LIVE_INDEX}`] },
       storage.onObjects(['receipts'], ['s3:GetObject']),
       ...storage.keyUse('read'),
       ...state.keyUse('read'),
@@ -85,6 +88,7 @@ export class ViewerPolicy extends SpelledOutPolicy {
       },
       apiKey.onSecrets(['secretsmanager:DescribeSecret']),
       ...logGroups(scope),
+      ...metrics(scope, props),
     ]);
   }
 }
@@ -167,6 +171,45 @@ function logGroups(scope: Construct): Permission[] {
       wildcardReason:
         'CloudFormation names log groups by stack and logical id, and those that are named so are those of the functions.',
     },
+  ];
+}
+
+/** What the console's pages of the alarms and of the dashboard read: numbers, and no content. */
+function metrics(scope: Construct, { alarms, dashboard }: ViewerPolicyProps): Permission[] {
+  const stack = Stack.of(scope);
+  const ofAlarms: Permission = {
+    actions: ['cloudwatch:DescribeAlarms'],
+    resources: [
+      stack.formatArn({
+        service: 'cloudwatch',
+        resource: 'alarm',
+        resourceName: '*',
+        arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+      }),
+    ],
+    wildcardReason: 'A list of alarms is of all alarms of the account: IAM knows no narrower right to it.',
+  };
+  const ofDashboard: Permission = {
+    actions: ['cloudwatch:GetDashboard'],
+    resources: [
+      // Dashboards are of no region.
+      stack.formatArn({
+        service: 'cloudwatch',
+        region: '',
+        resource: 'dashboard',
+        resourceName: DASHBOARD_NAME,
+      }),
+    ],
+  };
+  const numbers: Permission = {
+    actions: ['cloudwatch:GetMetricData'],
+    resources: ['*'],
+    wildcardReason: 'Metrics have no ARN: IAM knows no narrower right to read them.',
+  };
+  return [
+    ...(alarms ? [ofAlarms] : []),
+    ...(dashboard ? [ofDashboard] : []),
+    ...(alarms || dashboard ? [numbers] : []),
   ];
 }
 

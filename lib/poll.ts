@@ -65,12 +65,11 @@ export class Poll extends Construct {
     });
     this.fn = fn;
     storage.allowListVersions(fn, ['input']);
-    storage.allowRead(fn, ['work']);
-    storage.allowWrite(fn, ['work']);
+    storage.allowReadWrite(fn, ['work']);
     // Files of jobs that ended long ago.
     storage.allowDelete(fn, ['work']);
     storage.allowOwners(fn);
-    allowSweep(fn, props);
+    allowSweep(fn, props, ['listing', 'webhooks']);
     apiKey.allowRead(fn);
 
     // A run that failed is not repeated: the next one does all of its work.

@@ -3,9 +3,11 @@ import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import {
+  type ItemKind,
   LIVE_INDEX,
   LIVE_INDEX_PARTITION_KEY,
   LIVE_INDEX_SORT_KEY,
+  PARTITIONS,
   TABLE_PARTITION_KEY,
   TABLE_SORT_KEY,
   TTL_ATTRIBUTE,
@@ -13,6 +15,12 @@ import {
 import { keyPermissions } from './encryption.ts';
 import type { Permission } from './permission.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
+
+/** Kinds of items that every function works with that keeps state, see `commonDeps` in src/runtime/deps/common.ts. */
+const OF_ALL: readonly ItemKind[] = [
+  ...(['job', 'lease', 'latest', 'publication'] as const),
+  ...(['ledger', 'reservation', 'turns', 'backlog', 'drops', 'suspension', 'shutdowns'] as const),
+];
 
 /** Where the state of jobs is kept. */
 export interface StateProps {
@@ -62,14 +70,19 @@ export class State extends Construct {
   }
 
   /**
-   * Lets a function read and write items. Deleting is not part of it: an item is proof of what was done; only its expiry
-   * and {@link allowDelete} remove it.
+   * Lets a function read and write items, of these kinds beside those that every function works with. Deleting is not part
+   * of it: an item is proof of what was done; only its expiry and {@link allowDelete} remove it.
+   *
+   * @param alsoRead kinds that it only reads, beside pauses
    */
-  allowReadWrite(fn: PipelineFunction): void {
-    fn.allow({
-      actions: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
-      resources: [this.table.tableArn],
-    });
+  allowReadWrite(
+    fn: PipelineFunction,
+    kinds: readonly ItemKind[] = [],
+    alsoRead: readonly ItemKind[] = [],
+  ): void {
+    const written = [...OF_ALL, ...kinds];
+    fn.allow(this.#onItems(['dynamodb:PutItem', 'dynamodb:UpdateItem'], written));
+    fn.allow(this.#onItems(['dynamodb:GetItem', 'dynamodb:Query'], [...written, 'pauses', ...alsoRead]));
     fn.allow(...this.keyUse('write'));
   }
 
@@ -78,13 +91,30 @@ export class State extends Construct {
     return keyPermissions(this.#key, `dynamodb.${what}`);
   }
 
-  /** Lets a function delete items: of jobs that an operator has it forget. */
+  /** Lets a function delete what the table says of jobs that an operator has it forget. */
   allowDelete(fn: PipelineFunction): void {
-    fn.allow({ actions: ['dynamodb:DeleteItem'], resources: [this.table.tableArn] });
+    // A job goes in one transaction with the creation of its tombstone, and whether the partition keys of a transaction
+    // are looked at one by one is not documented.
+    fn.allow(this.#onItems(['dynamodb:DeleteItem'], ['job', 'jobs', 'input', 'tombstone']));
+  }
+
+  /** The statement that allows these actions on items of these kinds. */
+  #onItems(actions: readonly string[], kinds: readonly ItemKind[]): Permission {
+    const patterns = [...new Set(kinds)].map((kind) => patternOf(PARTITIONS[kind]));
+    return {
+      actions,
+      resources: [this.table.tableArn],
+      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': patterns } },
+    };
   }
 
   /** Lets a function look for what is live or waiting. */
   allowQueryLive(fn: PipelineFunction): void {
     fn.allow({ actions: ['dynamodb:Query'], resources: [`${this.table.tableArn}/index/${LIVE_INDEX}`] });
   }
+}
+
+/** The partition keys of a kind, as a pattern. */
+function patternOf(partition: string): string {
+  return partition.endsWith('#') ? `${partition}*` : partition;
 }

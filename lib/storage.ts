@@ -13,6 +13,9 @@ import { type Retention, retentionRules } from './retention.ts';
 /** A prefix of the layout, by its name. */
 export type Area = keyof Layout;
 
+/** Whole, or in parts. */
+const WRITE = ['s3:PutObject', 's3:AbortMultipartUpload'];
+
 /** Where files are dropped and results appear. */
 export interface StorageProps {
   /** Key prefixes: those of the layout and of routes. */
@@ -117,35 +120,34 @@ export class Storage extends Construct {
   }
 
   /**
-   * Lets a function read objects of these areas, any version. Listing them is part of it: without, S3 answers 403 in
-   * place of 404 for a missing object, and "gone" would look like "forbidden". Whether a GET or HEAD brings a
-   * prefix to hold against the condition is not documented and is reported both ways, so one that brings none is let
-   * pass: names may be listed beyond the areas, objects not read.
+   * Lets a function read objects of these areas, any version, and list these areas and no others. S3 says of a missing
+   * object that it may not be read, unless its reader may list the bucket: then the function lists the one key, see
+   * src/adapters/s3/missing.ts.
    */
-  allowRead(fn: PipelineFunction, areas: readonly Area[]): void {
+  allowReadVersions(fn: PipelineFunction, areas: readonly Area[]): void {
     this.#allowOnObjects(fn, areas, ['s3:GetObject', 's3:GetObjectVersion']);
-    fn.allow({
-      actions: ['s3:ListBucket'],
-      resources: [this.bucket.bucketArn],
-      conditions: {
-        StringLikeIfExists: { 's3:prefix': this.#prefixesOf(areas).map((prefix) => `${prefix}*`) },
-      },
-    });
+    fn.allow(this.listing(areas, ['s3:ListBucket', 's3:ListBucketVersions']));
     fn.allow(...this.keyUse('read'));
+  }
+
+  /**
+   * Lets a function read and write objects of these areas, and list these areas and no others. In one statement, since
+   * each names every prefix, and a role's policy must not be longer than 10,240 characters.
+   */
+  allowReadWrite(fn: PipelineFunction, areas: readonly Area[]): void {
+    this.#allowOnObjects(fn, areas, ['s3:GetObject', ...WRITE]);
+    fn.allow(this.listing(areas));
+    fn.allow(...this.keyUse('write'));
   }
 
   /** Lets a function list all versions of objects of these areas, and read none. */
   allowListVersions(fn: PipelineFunction, areas: readonly Area[]): void {
-    fn.allow({
-      actions: ['s3:ListBucketVersions'],
-      resources: [this.bucket.bucketArn],
-      conditions: { StringLike: { 's3:prefix': this.#prefixesOf(areas).map((prefix) => `${prefix}*`) } },
-    });
+    fn.allow(this.listing(areas, ['s3:ListBucketVersions']));
   }
 
   /** Lets a function write objects of these areas, in parts too. */
   allowWrite(fn: PipelineFunction, areas: readonly Area[]): void {
-    this.#allowOnObjects(fn, areas, ['s3:PutObject', 's3:AbortMultipartUpload']);
+    this.#allowOnObjects(fn, areas, WRITE);
     fn.allow(...this.keyUse('write'));
   }
 
@@ -168,8 +170,8 @@ export class Storage extends Construct {
   }
 
   /**
-   * Lets a function read and replace the object that says which stack owns which prefix; see {@link allowRead} for
-   * the listing.
+   * Lets a function read and replace the object that says which stack owns which prefix, and list that one key; see
+   * {@link allowReadVersions}.
    */
   allowOwners(fn: PipelineFunction): void {
     fn.allow({
@@ -179,7 +181,7 @@ export class Storage extends Construct {
     fn.allow({
       actions: ['s3:ListBucket'],
       resources: [this.bucket.bucketArn],
-      conditions: { StringLikeIfExists: { 's3:prefix': [OWNERS_KEY] } },
+      conditions: { StringEquals: { 's3:prefix': OWNERS_KEY } },
     });
     fn.allow(...this.keyUse('write'));
   }
@@ -200,9 +202,9 @@ export class Storage extends Construct {
   }
 
   /** The statement that allows to list these areas, and no others: names, not content. */
-  listing(areas: readonly Area[]): Permission {
+  listing(areas: readonly Area[], actions: readonly string[] = ['s3:ListBucket']): Permission {
     return {
-      actions: ['s3:ListBucket'],
+      actions,
       resources: [this.bucket.bucketArn],
       conditions: { StringLike: { 's3:prefix': this.#prefixesOf(areas).map((prefix) => `${prefix}*`) } },
     };

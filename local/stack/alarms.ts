@@ -7,6 +7,7 @@ import type {
 } from '../services/cloudwatch/alarm-rule.ts';
 import { parseExpression } from '../services/cloudwatch/expression.ts';
 import { isStatistic } from '../services/cloudwatch/metrics.ts';
+import type { DashboardPlan } from '../services/cloudwatch/operations.ts';
 import type { TopicPlan } from '../services/sns/topics.ts';
 import type { NamedResource, NamedTemplate } from './names.ts';
 
@@ -72,6 +73,14 @@ interface SubscriptionProperties {
 }
 
 /** The topics of the template. */
+export function planDashboards(named: NamedTemplate): DashboardPlan[] {
+  return named.resourcesOf('AWS::CloudWatch::Dashboard').map(({ name, properties }) => ({
+    name,
+    body: (properties as { DashboardBody: string }).DashboardBody,
+  }));
+}
+
+/** The topics of a template. */
 export function planTopics(named: NamedTemplate): TopicPlan[] {
   const subscriptions = named
     .resourcesOf('AWS::SNS::Subscription')

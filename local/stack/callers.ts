@@ -21,7 +21,7 @@ export interface AccessKey {
 }
 
 /** A call of a function. */
-export interface FunctionCall extends Omit<ApiCall, 'context'> {
+export interface FunctionCall extends Pick<ApiCall, 'action' | 'resource'> {
   /** Physical name. */
   functionName: string;
 }
@@ -120,7 +120,8 @@ export function createCallers({ plan, records, onDenied }: CallersOptions): Call
       });
       if ('grants' in decision) records.used(decision.grants);
       const { functionName } = caller;
-      if (functionName === undefined) return 'refusal' in decision ? decision.refusal : undefined;
+      if (functionName === undefined || call.isOptional)
+        return 'refusal' in decision ? decision.refusal : undefined;
       const { action, resource } = call;
       // Objects of one prefix count as one: what matters is the grant, and keys are many.
       const identity = `${functionName} ${action} ${resource.split('/').slice(0, 2).join('/')}`;

@@ -54,6 +54,8 @@ export interface LocalStack {
    * @param policyArns as outputs of the template name them
    */
   credentialsWith(policyArns: readonly string[]): { accessKeyId: string; secretAccessKey: string };
+  /** Credentials of a function: what its role may do. @param functionName role or physical name */
+  credentialsOf(functionName: string): { accessKeyId: string; secretAccessKey: string };
   /** Names and ARNs of what was built. */
   resources: LocalResources;
   /** The outputs of the template, as `cdk deploy` would print them. */

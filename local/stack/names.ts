@@ -17,6 +17,7 @@ const NAMES: Record<string, { property: string; maxLength: number }> = {
   'AWS::IAM::Role': { property: 'RoleName', maxLength: 64 },
   'AWS::Logs::LogGroup': { property: 'LogGroupName', maxLength: 512 },
   'AWS::CloudWatch::Alarm': { property: 'AlarmName', maxLength: 255 },
+  'AWS::CloudWatch::Dashboard': { property: 'DashboardName', maxLength: 255 },
   'AWS::SNS::Topic': { property: 'TopicName', maxLength: 256 },
 };
 

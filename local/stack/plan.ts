@@ -1,5 +1,6 @@
 /** What a local stack is to build, read out of its template. */
 import type { AlarmPlan } from '../services/cloudwatch/alarm-rule.ts';
+import type { DashboardPlan } from '../services/cloudwatch/operations.ts';
 import type { EventRule } from '../services/eventbridge/events.ts';
 import type { TopicPlan } from '../services/sns/topics.ts';
 import type { StackPolicies } from './policies.ts';
@@ -83,6 +84,7 @@ export interface StackPlan {
   secrets: SecretPlan[];
   urls: UrlPlan[];
   alarms: AlarmPlan[];
+  dashboards: DashboardPlan[];
   topics: TopicPlan[];
   /** What every call is held against. */
   policies: StackPolicies;

@@ -201,6 +201,7 @@ async function startAlarms({ options, folder, plan, authorize, onStarted }: Serv
     port: options.ports?.cloudwatch,
     authorize,
     alarms: plan.alarms,
+    dashboards: plan.dashboards,
     now,
     sample: (at) =>
       plan.queues.flatMap(({ name }) =>

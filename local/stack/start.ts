@@ -143,6 +143,7 @@ function describe(
     endpoints,
     credentials: OPERATOR,
     credentialsWith: callers.keyWith,
+    credentialsOf: (name: string) => callers.keyOf(roles.functions[name]?.name ?? name),
     resources,
     undelivered: plan.undelivered,
     stats: mapValues(roles.functions, ({ name }) => functions.byName.get(name)!.stats),

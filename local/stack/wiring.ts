@@ -5,7 +5,7 @@
 import { SECOND_MS } from '../../src/contract/time.ts';
 import type { EventPattern } from '../services/eventbridge/event-pattern.ts';
 import { DEFAULT_MAX_RETRIES, type EventRule, type EventTarget } from '../services/eventbridge/events.ts';
-import { planAlarms, planTopics } from './alarms.ts';
+import { planAlarms, planDashboards, planTopics } from './alarms.ts';
 import { layerFolders, mountLayers } from './layers.ts';
 import type { NamedResource, NamedTemplate } from './names.ts';
 import type { BucketPlan, EventSourcePlan, FunctionPlan, QueuePlan, StackPlan, TablePlan } from './plan.ts';
@@ -34,6 +34,7 @@ const BUILT = [
   'AWS::Lambda::Url',
   'AWS::ApiGatewayV2::Api',
   'AWS::CloudWatch::Alarm',
+  'AWS::CloudWatch::Dashboard',
   'AWS::SNS::Topic',
 ];
 /** Read for what they say about the resources above. */
@@ -53,12 +54,7 @@ const READ = [
   'AWS::SNS::Subscription',
 ];
 /** Nothing on one machine depends on them. */
-const IGNORED = [
-  'AWS::ApiGatewayV2::Stage',
-  'AWS::CDK::Metadata',
-  'AWS::CloudWatch::Dashboard',
-  'AWS::Logs::LogGroup',
-];
+const IGNORED = ['AWS::ApiGatewayV2::Stage', 'AWS::CDK::Metadata', 'AWS::Logs::LogGroup'];
 
 /** AWS: defaults of a function. */
 const DEFAULT_TIMEOUT_SECONDS = 3;
@@ -116,6 +112,7 @@ export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackP
       })),
     urls: planUrls(named, functions, policies, problems),
     alarms: planAlarms(named, problems),
+    dashboards: planDashboards(named),
     topics: planTopics(named),
     policies,
   };

@@ -34,6 +34,34 @@
  * `expiresAt` (epoch seconds) is set on items that are no longer needed; DynamoDB deletes them after that.
  */
 export const TABLE_PARTITION_KEY = 'pk';
+/**
+ * Partition keys by kind of item, whole or as what they begin with: policies tell kinds apart by them, and cannot see
+ * sort keys.
+ */
+export const PARTITIONS = {
+  job: 'JOB#',
+  lease: 'LEASE#',
+  latest: 'LATEST#',
+  publication: 'PUBLICATION#',
+  ledger: 'LEDGER#',
+  reservation: 'RESERVATION#',
+  turns: 'TURNS#',
+  listing: 'LISTING',
+  backlog: 'BACKLOG',
+  webhook: 'WEBHOOK#',
+  webhooks: 'WEBHOOKS#',
+  suspension: 'SUSPENSION#',
+  jobs: 'JOBS#',
+  input: 'INPUT#',
+  ignored: 'IGNORED#',
+  month: 'MONTH#',
+  drops: 'DROPS',
+  pauses: 'PAUSES',
+  tombstone: 'TOMBSTONE#',
+  shutdowns: 'SHUTDOWNS#',
+} as const;
+/** A kind of items that has partitions of its own. */
+export type ItemKind = keyof typeof PARTITIONS;
 export const TABLE_SORT_KEY = 'sk';
 /** Global secondary index over `live` (string) and `due` (number), all attributes projected. */
 export const LIVE_INDEX = 'live';

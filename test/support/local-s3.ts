@@ -7,7 +7,7 @@ import {
   PutBucketVersioningCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { startS3 } from '../../local/services/s3/server.ts';
+import { type S3Options, startS3 } from '../../local/services/s3/server.ts';
 import { createS3Client } from '../../src/runtime/clients.ts';
 
 export const BUCKET = 'batchdrop-test';
@@ -18,6 +18,7 @@ export const REGION = 'us-east-1';
 export async function startLocalS3(options: {
   versioning?: 'Enabled' | 'Suspended';
   minPartBytes?: number;
+  onCall?: S3Options['onCall'];
 }): Promise<{
   endpoint: string;
   port: number;
@@ -30,6 +31,7 @@ export async function startLocalS3(options: {
     dir,
     credentials: { [CREDENTIALS.accessKeyId]: CREDENTIALS.secretAccessKey },
     ...(options.minPartBytes === undefined ? {} : { minPartBytes: options.minPartBytes }),
+    onCall: options.onCall,
   });
   const client = createS3Client({ endpoint: server.endpoint, region: REGION, credentials: CREDENTIALS });
   await client.send(new CreateBucketCommand({ Bucket: BUCKET }));

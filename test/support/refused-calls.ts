@@ -1,29 +1,29 @@
 /**
  * Vitest setup of whole runs: what the stacks of a test, and of the processes that it starts, were refused by the
- * template's policies fails that test. What was used is kept for test/system/grants.
+ * template's policies fails that test. Which grants were used is kept beside it.
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { afterAll, afterEach, expect } from 'vitest';
 import { CALL_RECORDS_VARIABLE, REFUSED_CALLS_FILE } from '../../local/stack/call-records.ts';
+import { CALL_RECORDS, RAN_FILE, ROOT } from './call-records-folder.ts';
 
-const ROOT = resolve(import.meta.dirname, '../..');
-
-/** Where all workers record, each in a folder of its own. */
-const CALL_RECORDS = join(ROOT, 'node_modules/.cache/call-records');
-/** Test files that ran to their end, one a line, in the folder of each worker. */
-const RAN_FILE = 'ran.txt';
-
+/** Each worker has a folder of its own. */
 const folder = join(CALL_RECORDS, String(process.pid));
 process.env[CALL_RECORDS_VARIABLE] = folder;
+const refusals = join(folder, REFUSED_CALLS_FILE);
 
 function requireNoRefusals(): void {
-  const file = join(folder, REFUSED_CALLS_FILE);
-  if (!existsSync(file)) return;
-  const refused = readFileSync(file, 'utf8');
-  // Seen: the next test is not to be blamed.
-  renameSync(file, join(folder, `${Date.now()}-${REFUSED_CALLS_FILE}`));
+  if (!existsSync(refusals)) return;
+  const refused = readFileSync(refusals, 'utf8');
+  // The next test is not to be blamed.
+  forgetRefusals();
   throw new Error(`The policies of the template refuse calls that the stack makes by itself:\n${refused}`);
+}
+
+/** For a test that makes calls in the name of a function in order to see them refused: when it has ended. */
+export function forgetRefusals(): void {
+  rmSync(refusals, { force: true });
 }
 
 afterEach(requireNoRefusals);

@@ -7,11 +7,11 @@
 import { AwsError, startAwsJsonServer } from '../aws-json-server.ts';
 import type { Authorize } from '../iam/policy.ts';
 import type { LocalService } from '../service.ts';
-import type { AlarmPlan, AlarmState, StateChange, WatchedAlarm } from './alarm-rule.ts';
-import { describeAlarm } from './describe.ts';
+import type { AlarmPlan, StateChange, WatchedAlarm } from './alarm-rule.ts';
 import { readEmbeddedMetrics } from './emf.ts';
 import { functionSamples, type Run } from './lambda-metrics.ts';
 import { MetricStore, type Sample } from './metrics.ts';
+import { type DashboardPlan, OPERATIONS } from './operations.ts';
 import { AlarmWatch } from './watch.ts';
 
 /** A running CloudWatch. */
@@ -31,6 +31,8 @@ export interface CloudWatchOptions {
   /** Refuses calls. @default every call is allowed */
   authorize?: Authorize | undefined;
   alarms: readonly AlarmPlan[];
+  /** @default there are none */
+  dashboards?: readonly DashboardPlan[] | undefined;
   /** Clock of the stack. */
   now: () => number;
   /** Metrics of queues, at a time. */
@@ -43,7 +45,7 @@ const LOOK_MS = 1_000;
 
 /** Starts CloudWatch. */
 export async function startCloudWatch(options: CloudWatchOptions): Promise<CloudWatch> {
-  const { alarms, now, sample, onChange, authorize } = options;
+  const { alarms, dashboards = [], now, sample, onChange, authorize } = options;
   const metrics = new MetricStore();
   const watch = new AlarmWatch({ alarms, metrics, sample, onChange, startedAt: now() });
   const advance = () => watch.advance(now());
@@ -51,16 +53,16 @@ export async function startCloudWatch(options: CloudWatchOptions): Promise<Cloud
     port: options.port,
     contentType: 'application/x-amz-json-1.0',
     async handle({ operation, body, accessKeyId, context }) {
-      if (operation !== 'DescribeAlarms')
+      const known = OPERATIONS[operation];
+      if (known === undefined)
         throw new AwsError('UnknownOperationException', `The local CloudWatch has no ${operation}`);
-      const reason = authorize?.(accessKeyId, {
-        action: `cloudwatch:${operation}`,
-        resource: '*',
-        context,
-      });
-      if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
+      const input = JSON.parse(body.toString() || '{}') as never;
+      for (const resource of known.resourcesOf(input)) {
+        const reason = authorize?.(accessKeyId, { action: `cloudwatch:${operation}`, resource, context });
+        if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
+      }
       advance();
-      return { status: 200, body: describeAlarms(watch.alarms, JSON.parse(body.toString() || '{}')) };
+      return { status: 200, body: known.answer({ alarms: watch.alarms, dashboards, metrics }, input) };
     },
   });
   const timer = setInterval(advance, LOOK_MS);
@@ -83,20 +85,4 @@ export async function startCloudWatch(options: CloudWatchOptions): Promise<Cloud
       await server.close();
     },
   };
-}
-
-interface DescribeAlarmsInput {
-  AlarmNames?: string[];
-  AlarmNamePrefix?: string;
-  StateValue?: AlarmState;
-}
-
-/** DescribeAlarms of the API; all on one page. */
-function describeAlarms(alarms: readonly WatchedAlarm[], input: DescribeAlarmsInput): object {
-  const { AlarmNames, AlarmNamePrefix = '', StateValue } = input;
-  const chosen = alarms
-    .filter(({ alarm }) => AlarmNames?.includes(alarm.name) ?? true)
-    .filter(({ alarm }) => alarm.name.startsWith(AlarmNamePrefix))
-    .filter(({ state }) => StateValue === undefined || state === StateValue);
-  return { MetricAlarms: chosen.map(describeAlarm), CompositeAlarms: [] };
 }

@@ -10,6 +10,8 @@ export interface ApiCall {
   resource: string;
   /** What the service knows of the request, by condition key. @default nothing */
   context?: RequestContext | undefined;
+  /** The right is no condition of the call: without it, the service only answers less. A lack is no mistake. */
+  isOptional?: boolean | undefined;
 }
 
 /** Gives the reason why a call is refused, or nothing. Called with the access key id that signed the call. */

@@ -213,7 +213,7 @@ async function carryOut(call: Call): Promise<void> {
   try {
     await HANDLERS[call.operation](call);
   } catch (error) {
-    if (error instanceof S3Error && error.code === 'NoSuchKey') reportMissingKey(call);
+    if (error instanceof S3Error && MISSING.has(error.code)) reportMissing(call);
     throw error;
   }
 }
@@ -260,12 +260,19 @@ function decodeParameter(parameter: string): [name: string, value: string] {
   return [decodePercent(name), decodePercent(value)];
 }
 
-/** To a caller without s3:ListBucket AWS does not say that a key is missing: it answers 403. */
-function reportMissingKey(call: Call): void {
+const MISSING: ReadonlySet<string> = new Set(['NoSuchKey', 'NoSuchVersion']);
+
+/**
+ * To a caller without s3:ListBucket AWS does not say that a key is missing: it answers 403. Whether the request then has
+ * an `s3:prefix` is not documented, nor whether the same holds for a version: here it has none, and it does, so that what
+ * works here works either way.
+ */
+function reportMissing(call: Call): void {
+  const action = 's3:ListBucket';
   if (call.operation === 'GetObject' || call.operation === 'HeadObject') {
-    call.report({ action: 's3:ListBucket', resource: bucketArn(call.bucket) });
+    call.report({ action, resource: bucketArn(call.bucket), isOptional: true });
   } else if (call.operation === 'CopyObject' || call.operation === 'UploadPartCopy') {
-    call.report({ action: 's3:ListBucket', resource: bucketArn(parseCopySource(call).bucket) });
+    call.report({ action, resource: bucketArn(parseCopySource(call).bucket), isOptional: true });
   }
 }
 

@@ -1,5 +1,5 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { TABLE_PARTITION_KEY } from '../../contract/table.ts';
+import { PARTITIONS, TABLE_PARTITION_KEY } from '../../contract/table.ts';
 import { defined } from '../../core/base/defined.ts';
 import { toTurn } from '../../core/lifecycle/job-transitions.ts';
 import type { DropTally } from '../../core/model/drop-turn.ts';
@@ -14,7 +14,7 @@ import { liveEntryOfJob, liveOfWaitingDrops } from './live-index.ts';
 import { readDropTally, readJob } from './record-schemas.ts';
 
 /** All together: they are read in one query, and are as many as routes with limits. */
-const PARTITION = 'DROPS';
+const PARTITION = PARTITIONS.drops;
 const tallyKey = (route: string): Key => ({ pk: PARTITION, sk: `ROUTE#${route}` });
 
 /** {@link DropTurnStore} on the table: a job and the tally of its route change in one transaction. */

@@ -6,6 +6,7 @@ import { type DynamoDBDocumentClient, ScanCommand, UpdateCommand } from '@aws-sd
 import {
   LIVE_INDEX_PARTITION_KEY,
   LIVE_INDEX_SORT_KEY,
+  PARTITIONS,
   TABLE_PARTITION_KEY,
   TABLE_SORT_KEY,
 } from '../../contract/table.ts';
@@ -38,7 +39,7 @@ export async function freeAllLeases(
         FilterExpression:
           'attribute_exists(#lease) OR attribute_exists(#holder) OR (begins_with(#pk, :lease) AND #until > :none)',
         ExpressionAttributeNames: NAMES,
-        ExpressionAttributeValues: { ':lease': 'LEASE#', ':none': 0 },
+        ExpressionAttributeValues: { ':lease': PARTITIONS.lease, ':none': 0 },
         ExclusiveStartKey: start,
       }),
     );

@@ -1,6 +1,6 @@
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import { type DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb';
-import { TABLE_PARTITION_KEY, TABLE_SORT_KEY, TTL_ATTRIBUTE } from '../../contract/table.ts';
+import { PARTITIONS, TABLE_PARTITION_KEY, TABLE_SORT_KEY, TTL_ATTRIBUTE } from '../../contract/table.ts';
 import { DAY_MS, SECOND_MS } from '../../contract/time.ts';
 import { IGNORED_DAYS, type IgnoredDrop } from '../../core/model/ignored-drop.ts';
 import { dayOf } from '../../core/model/job-end.ts';
@@ -9,7 +9,7 @@ import { DynamoDBItems, type Key } from './items.ts';
 import { readIgnoredDrop } from './record-schemas.ts';
 
 /** A sort key has room for every key that S3 allows: 1,024 bytes each. */
-const dropKey = (day: string, key: string): Key => ({ pk: `IGNORED#${day}`, sk: key });
+const dropKey = (day: string, key: string): Key => ({ pk: `${PARTITIONS.ignored}${day}`, sk: key });
 
 /** {@link IgnoredDropStore} on the table. The object's key is the sort key, and nowhere else in the item. */
 export class DynamoDBIgnoredDrops implements IgnoredDropStore {

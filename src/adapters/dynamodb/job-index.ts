@@ -8,7 +8,7 @@ import {
   TransactWriteCommand,
   type TransactWriteCommandInput,
 } from '@aws-sdk/lib-dynamodb';
-import { TABLE_PARTITION_KEY, TABLE_SORT_KEY, TTL_ATTRIBUTE } from '../../contract/table.ts';
+import { PARTITIONS, TABLE_PARTITION_KEY, TABLE_SORT_KEY, TTL_ATTRIBUTE } from '../../contract/table.ts';
 import { DAY_MS, SECOND_MS } from '../../contract/time.ts';
 import { BatchdropError } from '../../core/base/errors.ts';
 import {
@@ -33,15 +33,15 @@ const STEP_BACK_MS = 20;
 const MAX_STEP_BACK_MS = 1_000;
 
 const dayKey = ({ endedAt, jobId }: EndedJob): Key => ({
-  pk: `JOBS#${dayOf(endedAt)}`,
+  pk: `${PARTITIONS.jobs}${dayOf(endedAt)}`,
   sk: `${new Date(endedAt).toISOString()}#${jobId}`,
 });
 const inputKey = ({ bucket, key, jobId }: Pick<EndedJob, 'bucket' | 'key' | 'jobId'>): Key => ({
-  pk: `INPUT#${bucket}/${key}`,
+  pk: `${PARTITIONS.input}${bucket}/${key}`,
   sk: jobId,
 });
 const monthKey = (month: string, { of, name }: MonthRow): Key => ({
-  pk: `MONTH#${month}`,
+  pk: `${PARTITIONS.month}${month}`,
   sk: of === 'total' ? 'TOTAL' : `${of.toUpperCase()}#${name}`,
 });
 
@@ -91,7 +91,7 @@ export class DynamoDBJobIndex implements JobIndex {
   }
 
   async *listEndedOn(day: string): AsyncGenerator<EndedJob> {
-    const items = this.#items.query({ ...ofPartition(`JOBS#${day}`), ScanIndexForward: false });
+    const items = this.#items.query({ ...ofPartition(`${PARTITIONS.jobs}${day}`), ScanIndexForward: false });
     for await (const item of items) yield this.#read(item);
   }
 
@@ -112,7 +112,7 @@ export class DynamoDBJobIndex implements JobIndex {
 
   async readMonth(month: string): Promise<MonthRow[]> {
     const rows: MonthRow[] = [];
-    for await (const item of this.#items.query(ofPartition(`MONTH#${month}`))) {
+    for await (const item of this.#items.query(ofPartition(`${PARTITIONS.month}${month}`))) {
       const sk = String(item[TABLE_SORT_KEY]);
       const at = sk.indexOf('#');
       const of = (at === -1 ? sk : sk.slice(0, at)).toLowerCase() as MonthRow['of'];

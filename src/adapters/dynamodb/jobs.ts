@@ -4,6 +4,7 @@ import { type DynamoDBDocumentClient, UpdateCommand } from '@aws-sdk/lib-dynamod
 import {
   LIVE_INDEX_PARTITION_KEY,
   LIVE_INDEX_SORT_KEY,
+  PARTITIONS,
   TABLE_PARTITION_KEY,
   TABLE_SORT_KEY,
   TTL_ATTRIBUTE,
@@ -37,21 +38,24 @@ const BATCH_SORT_KEY_PREFIX = 'BATCH#';
 const DUPLICATE_SORT_KEY_PREFIX = 'DUPLICATE#';
 
 /** The table's key of a job; all that belongs to the job is in the same partition. */
-export const jobKey = (jobId: string): Key => ({ pk: `JOB#${jobId}`, sk: 'JOB' });
+export const jobKey = (jobId: string): Key => ({ pk: `${PARTITIONS.job}${jobId}`, sk: 'JOB' });
 /** The table's key of a batch. */
 export const batchKey = (batch: BatchKey): Key => ({
   pk: jobKey(batch.jobId).pk,
   sk: `${BATCH_SORT_KEY_PREFIX}${batch.batchId}`,
 });
-const leaseKey = (name: string): Key => ({ pk: `LEASE#${name}`, sk: 'LEASE' });
+const leaseKey = (name: string): Key => ({ pk: `${PARTITIONS.lease}${name}`, sk: 'LEASE' });
 /** The table's key of the job that is the latest at a key. */
-export const latestKey = (key: string): Key => ({ pk: `LATEST#${key}`, sk: 'LATEST' });
+export const latestKey = (key: string): Key => ({ pk: `${PARTITIONS.latest}${key}`, sk: 'LATEST' });
 const duplicateKey = (ownerId: string, jobId: string): Key => ({
   pk: jobKey(ownerId).pk,
   sk: `${DUPLICATE_SORT_KEY_PREFIX}${jobId}`,
 });
 /** The table's key of who may write plain names. */
-export const publicationKey = (name: string): Key => ({ pk: `PUBLICATION#${name}`, sk: 'PUBLICATION' });
+export const publicationKey = (name: string): Key => ({
+  pk: `${PARTITIONS.publication}${name}`,
+  sk: 'PUBLICATION',
+});
 
 export class DynamoDBJobs implements JobStore {
   readonly #client: DynamoDBDocumentClient;

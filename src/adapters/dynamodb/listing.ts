@@ -1,10 +1,11 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { PARTITIONS } from '../../contract/table.ts';
 import type { InputListing } from '../../core/model/input-listing.ts';
 import type { ListingStore } from '../../core/ports/records.ts';
 import { DynamoDBItems, type Key } from './items.ts';
 import { readListing } from './record-schemas.ts';
 
-const LISTING_KEY: Key = { pk: 'LISTING', sk: 'LISTING' };
+const LISTING_KEY: Key = { pk: PARTITIONS.listing, sk: 'LISTING' };
 
 /** {@link ListingStore} on the table. */
 export class DynamoDBListing implements ListingStore {

@@ -1,12 +1,12 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { TABLE_PARTITION_KEY } from '../../contract/table.ts';
+import { PARTITIONS, TABLE_PARTITION_KEY } from '../../contract/table.ts';
 import type { Pause } from '../../core/model/pause.ts';
 import type { PauseStore } from '../../core/ports/pauses.ts';
 import { DynamoDBItems, type Key } from './items.ts';
 import { readPause } from './record-schemas.ts';
 
 /** All together: they are read in one query, and are few. */
-const PARTITION = 'PAUSES';
+const PARTITION = PARTITIONS.pauses;
 const pauseKey = ({ route }: Pick<Pause, 'route'>): Key => ({
   pk: PARTITION,
   sk: route === undefined ? 'PAUSE' : `PAUSE#${route}`,

@@ -1,5 +1,5 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { TTL_ATTRIBUTE } from '../../contract/table.ts';
+import { PARTITIONS, TTL_ATTRIBUTE } from '../../contract/table.ts';
 import { BatchdropError } from '../../core/base/errors.ts';
 import { toAdmitted } from '../../core/lifecycle/batch-transitions.ts';
 import type { BatchRecord } from '../../core/model/batch.ts';
@@ -23,10 +23,10 @@ import { batchKey } from './jobs.ts';
 import { liveEntryOfBatch } from './live-index.ts';
 import { readBatch, readLedger, readReservation } from './record-schemas.ts';
 
-const ledgerKey = (name: string): Key => ({ pk: `LEDGER#${name}`, sk: 'LEDGER' });
-const reservationKey = (id: string): Key => ({ pk: `RESERVATION#${id}`, sk: 'RESERVATION' });
-const BACKLOG_KEY: Key = { pk: 'BACKLOG', sk: 'BACKLOG' };
-const turnsKey = (name: string): Key => ({ pk: `TURNS#${name}`, sk: 'TURNS' });
+const ledgerKey = (name: string): Key => ({ pk: `${PARTITIONS.ledger}${name}`, sk: 'LEDGER' });
+const reservationKey = (id: string): Key => ({ pk: `${PARTITIONS.reservation}${id}`, sk: 'RESERVATION' });
+const BACKLOG_KEY: Key = { pk: PARTITIONS.backlog, sk: 'BACKLOG' };
+const turnsKey = (name: string): Key => ({ pk: `${PARTITIONS.turns}${name}`, sk: 'TURNS' });
 
 /** How long a settled reservation is kept, for a person who wants to know. */
 const SETTLED_KEPT_MS = 7 * 24 * 60 * 60_000;

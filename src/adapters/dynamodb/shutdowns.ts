@@ -1,10 +1,11 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { PARTITIONS } from '../../contract/table.ts';
 import type { KeptShutdowns } from '../../core/model/shutdown.ts';
 import type { ShutdownStore } from '../../core/ports/records.ts';
 import { DynamoDBItems, type Key } from './items.ts';
 import { readShutdowns } from './record-schemas.ts';
 
-const shutdownsKey = (apiKey: string): Key => ({ pk: `SHUTDOWNS#${apiKey}`, sk: 'SHUTDOWNS' });
+const shutdownsKey = (apiKey: string): Key => ({ pk: `${PARTITIONS.shutdowns}${apiKey}`, sk: 'SHUTDOWNS' });
 
 /** {@link ShutdownStore} on the table. */
 export class DynamoDBShutdowns implements ShutdownStore {

@@ -1,5 +1,5 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { TABLE_PARTITION_KEY, TABLE_SORT_KEY } from '../../contract/table.ts';
+import { PARTITIONS, TABLE_PARTITION_KEY, TABLE_SORT_KEY } from '../../contract/table.ts';
 import type { Suspension, SuspensionProof } from '../../core/model/suspension.ts';
 import type { SuspensionStore } from '../../core/ports/quota.ts';
 import { lifted, probed, suspended } from '../../core/scheduling/suspensions.ts';
@@ -7,7 +7,7 @@ import { DynamoDBItems, type Item, type Key } from './items.ts';
 import { readSuspension } from './record-schemas.ts';
 
 const SORT_KEY_PREFIX = 'SUSPENSION#';
-const ofKey = (apiKey: string): string => `SUSPENSION#${apiKey}`;
+const ofKey = (apiKey: string): string => `${PARTITIONS.suspension}${apiKey}`;
 /** Those of one API key are together. A scope begins with its name, which holds no slash. */
 const suspensionKey = (scope: string): Key => ({
   pk: ofKey(scope.split('/', 1)[0]!),

@@ -1,5 +1,5 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { TTL_ATTRIBUTE } from '../../contract/table.ts';
+import { PARTITIONS, TTL_ATTRIBUTE } from '../../contract/table.ts';
 import { HOUR_MS, SECOND_MS } from '../../contract/time.ts';
 import type { WebhookHealth } from '../../core/model/webhook-health.ts';
 import type { WebhookStore } from '../../core/ports/webhooks.ts';
@@ -9,8 +9,8 @@ import { readWebhookHealth } from './record-schemas.ts';
 /** For so long OpenAI sends an event again (guides/webhooks, as of 2026-11-21). */
 const OBSERVED_KEPT_MS = 72 * HOUR_MS;
 
-const observedKey = (webhookId: string): Key => ({ pk: `WEBHOOK#${webhookId}`, sk: 'WEBHOOK' });
-const healthKey = (apiKey: string): Key => ({ pk: `WEBHOOKS#${apiKey}`, sk: 'WEBHOOKS' });
+const observedKey = (webhookId: string): Key => ({ pk: `${PARTITIONS.webhook}${webhookId}`, sk: 'WEBHOOK' });
+const healthKey = (apiKey: string): Key => ({ pk: `${PARTITIONS.webhooks}${apiKey}`, sk: 'WEBHOOKS' });
 
 /** {@link WebhookStore} on the table. */
 export class DynamoDBWebhooks implements WebhookStore {

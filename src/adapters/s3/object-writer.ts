@@ -18,6 +18,7 @@ import {
 import { BatchdropError, CorruptWorkFileError, UploadGoneError } from '../../core/base/errors.ts';
 import type { SourceObject } from '../../core/model/objects.ts';
 import type { ObjectStore, ObjectWriter, WriterState } from '../../core/ports/objects.ts';
+import { findingMissing } from './missing.ts';
 import type { PartBuffers } from './part-buffers.ts';
 import { abortUpload, completedPart, copySourceOf, errorNameOf, goneError, isMissing } from './requests.ts';
 import { MAX_COPIES_IN_FLIGHT, MAX_PARTS, partBytesOf, type S3Sizes } from './sizes.ts';
@@ -269,13 +270,12 @@ export class S3ObjectWriter implements ObjectWriter {
     const { number, part } = await this.#nextPart(this.#copies, MAX_COPIES_IN_FLIGHT);
     this.#track(this.#copies, number, async () => {
       try {
-        const { CopyPartResult } = await this.#client.send(
-          new UploadPartCopyCommand({
-            ...part,
-            CopySource: copySourceOf(source),
-            CopySourceRange: `bytes=${start}-${end - 1}`,
-          }),
-        );
+        const copy = new UploadPartCopyCommand({
+          ...part,
+          CopySource: copySourceOf(source),
+          CopySourceRange: `bytes=${start}-${end - 1}`,
+        });
+        const { CopyPartResult } = await findingMissing(this.#client, source, () => this.#client.send(copy));
         return CopyPartResult ?? {};
       } catch (error) {
         throw isMissing(error) ? goneError(source, error) : error;

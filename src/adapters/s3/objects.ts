@@ -36,6 +36,7 @@ import type {
   WriterState,
 } from '../../core/ports/objects.ts';
 import { decodeKey, keyVersionsOf, versionOf, wholeSeconds } from './listing.ts';
+import { findingMissing } from './missing.ts';
 import { S3ObjectWriter } from './object-writer.ts';
 import { PartBuffers } from './part-buffers.ts';
 import {
@@ -72,12 +73,9 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
 
   async head(bucket: string, key: string, versionId?: string): Promise<ObjectHead | undefined> {
     try {
-      const head = await this.#client.send(
-        new HeadObjectCommand({
-          Bucket: bucket,
-          Key: key,
-          VersionId: versionId,
-        }),
+      const source = { bucket, key, ...versionOf(versionId) };
+      const head = await findingMissing(this.#client, source, () =>
+        this.#client.send(new HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: versionId })),
       );
       return {
         bucket,
@@ -110,7 +108,9 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
     };
     const openOrGone: OpenRange = async (from, to, etag) => {
       try {
-        const { Body, ContentLength, ETag } = await open(from, to, etag);
+        const { Body, ContentLength, ETag } = await findingMissing(this.#client, source, () =>
+          open(from, to, etag),
+        );
         return {
           body: Body as Readable,
           bytes: ContentLength ?? 0,
@@ -190,16 +190,15 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
     try {
       if (input.size > this.#sizes.copyObjectBytes) await this.#pinInParts(input, toKey);
       else {
-        await this.#client.send(
-          new CopyObjectCommand({
-            Bucket: this.#bucket,
-            Key: toKey,
-            CopySource: copySourceOf(input),
-            CopySourceIfMatch: input.etag,
-            // Tags would need rights of their own, and a lifecycle rule on one might catch the copy.
-            TaggingDirective: 'REPLACE',
-          }),
-        );
+        const copy = new CopyObjectCommand({
+          Bucket: this.#bucket,
+          Key: toKey,
+          CopySource: copySourceOf(input),
+          CopySourceIfMatch: input.etag,
+          // Tags would need rights of their own, and a lifecycle rule on one might catch the copy.
+          TaggingDirective: 'REPLACE',
+        });
+        await findingMissing(this.#client, input, () => this.#client.send(copy));
       }
     } catch (error) {
       if (isMissing(error) || statusOf(error) === 412) throw goneError(input, error);

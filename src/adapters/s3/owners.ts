@@ -1,6 +1,7 @@
 import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { OWNERS_KEY } from '../../contract/prefix-owners.ts';
 import type { OwnersStore } from '../../core/ports/objects.ts';
+import { findingMissing } from './missing.ts';
 import { isMissing, statusOf } from './requests.ts';
 
 /**
@@ -21,7 +22,10 @@ export class S3Owners implements OwnersStore {
 
   async readOwners(): Promise<{ body: string; etag: string } | undefined> {
     try {
-      const { Body, ETag } = await this.#client.send(new GetObjectCommand(this.#object));
+      const { Bucket: bucket, Key: key } = this.#object;
+      const { Body, ETag } = await findingMissing(this.#client, { bucket, key }, () =>
+        this.#client.send(new GetObjectCommand(this.#object)),
+      );
       return { body: await Body!.transformToString(), etag: ETag! };
     } catch (error) {
       if (isMissing(error)) return undefined;

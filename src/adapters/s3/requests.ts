@@ -49,9 +49,27 @@ export function statusOf(error: unknown): number | undefined {
  * answer for a version that is a delete marker (S3 User Guide, "Working with delete markers").
  */
 export function isMissing(error: unknown): boolean {
+  if (error instanceof MissingObjectError) return true;
   if (!(error instanceof S3ServiceException)) return false;
   if (error.name === 'NoSuchKey' || error.name === 'NoSuchVersion' || error.name === 'NotFound') return true;
   return statusOf(error) === 405;
+}
+
+/** A listing shows that S3 has no such object, of which it only said that it may not be read. */
+export class MissingObjectError extends Error {
+  constructor({ bucket, key }: SourceObject, cause: unknown) {
+    super(`s3://${bucket}/${key} is not there: S3 answers 403, and does not list it`, { cause });
+    this.name = 'MissingObjectError';
+  }
+}
+
+/** What the SDK calls the 403 of a HEAD, which has no body that could name it. */
+const UNNAMED = new Set(['403', 'Forbidden', 'Unknown', 'UnknownError', '']);
+
+/** Whether S3 may have answered 403 in place of 404. */
+export function mayHideMissing(error: unknown): boolean {
+  if (!(error instanceof S3ServiceException) || statusOf(error) !== 403) return false;
+  return UNNAMED.has(error.name) || (error.name === 'AccessDenied' && !/kms:/i.test(error.message));
 }
 
 /** The error of a reader that finds the object missing or replaced. */

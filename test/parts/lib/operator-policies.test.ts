@@ -19,7 +19,7 @@ const listing = (...areas: string[]) => [
 test('a viewer may look up the stack, read the table and receipts, see queues and logs, and no value of a secret', () => {
   expect(permissionsOfManaged(synthesize(), 'Viewer')).toEqual({
     'cloudformation:DescribeStacks': [arn('cloudformation', 'stack/<AWS::StackName>/*')],
-    'dynamodb:GetItem': ['StateTable', 'StateTable/index/live'],
+    'dynamodb:GetItem': ['StateTable'],
     'dynamodb:Query': ['StateTable', 'StateTable/index/live'],
     's3:GetObject': [`${B}/receipts/*`],
     's3:ListBucket': listing('receipts'),
@@ -29,6 +29,11 @@ test('a viewer may look up the stack, read the table and receipts, see queues an
     'secretsmanager:DescribeSecret': [arn('secretsmanager', 'secret:batchdrop/<stack uuid>/*')],
     'logs:DescribeLogGroups': [arn('logs', 'log-group:*')],
     'logs:FilterLogEvents': [arn('logs', 'log-group:<AWS::StackName>-Pipeline*FunctionLogs*')],
+    'cloudwatch:DescribeAlarms': [arn('cloudwatch', 'alarm:*')],
+    'cloudwatch:GetDashboard': [
+      'arn:<AWS::Partition>:cloudwatch::<AWS::AccountId>:dashboard/<AWS::StackName>-<AWS::Region>',
+    ],
+    'cloudwatch:GetMetricData': ['*'],
   });
 });
 
@@ -48,6 +53,11 @@ test('an operator may beside that ask the stack by its URL only, send dead lette
     's3:GetObjectVersion': [`${B}/input/*`],
     's3:ListBucket': listing('input', 'output', 'errors', 'retry'),
   });
+});
+
+test('a viewer has no right to alarms and a dashboard that are not there', () => {
+  const rights = permissionsOfManaged(synthesize({ alarms: false, dashboard: false }), 'Viewer');
+  expect(Object.keys(rights).filter((action) => action.startsWith('cloudwatch:'))).toEqual([]);
 });
 
 test('the log groups that are named so are those of the functions, all of them', () => {

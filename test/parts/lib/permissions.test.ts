@@ -8,13 +8,11 @@ const B = 'StorageBucket';
 const objects = (...areas: string[]) => areas.map((area) => `${B}/${area}/*`).sort();
 const below = (areas: string[]) => ({ 's3:prefix': areas.map((area) => `${area}/*`) });
 const listing = (...areas: string[]) => [`${B} ${JSON.stringify({ StringLike: below(areas) })}`];
-/** A GET that brings no prefix passes, a listing of other prefixes does not. */
-const knowing = (...areas: string[]) => [`${B} ${JSON.stringify({ StringLikeIfExists: below(areas) })}`];
 /** The object that says which stack owns which prefix. */
 const OWNERS = '.batchdrop/owners.json';
 const owners = {
   object: `${B}/${OWNERS}`,
-  listing: `${B} ${JSON.stringify({ StringLikeIfExists: { 's3:prefix': [OWNERS] } })}`,
+  listing: `${B} ${JSON.stringify({ StringEquals: { 's3:prefix': OWNERS } })}`,
 };
 const putEvents = {
   'events:PutEvents': [
@@ -22,7 +20,6 @@ const putEvents = {
       JSON.stringify({ StringEquals: { 'events:source': 'batchdrop' } }),
   ],
 };
-const table = ['StateTable'];
 const consumes = (queue: string) => ({
   'sqs:ReceiveMessage': [queue],
   'sqs:DeleteMessage': [queue],
@@ -42,27 +39,46 @@ const key = {
 const sweeps = {
   'sqs:SendMessage': ['CallQueue', 'CollectQueue', 'FinalizeQueue', 'IngestQueue', 'SubmitQueue'],
 };
-const items = {
-  'dynamodb:GetItem': table,
-  'dynamodb:PutItem': table,
-  'dynamodb:UpdateItem': table,
-  'dynamodb:Query': table,
+/** Kinds of items that every function keeps. */
+const KEPT = [
+  ...[
+    'JOB#*',
+    'LEASE#*',
+    'LATEST#*',
+    'PUBLICATION#*',
+    'LEDGER#*',
+    'RESERVATION#*',
+    'TURNS#*',
+    'BACKLOG',
+    'DROPS',
+  ],
+  ...['SUSPENSION#*', 'SHUTDOWNS#*'],
+];
+const itemsOf = (kinds: string[]) =>
+  `StateTable ${JSON.stringify({ 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': kinds } })}`;
+/** Items, and batches that wait, which are looked for in the index. */
+const items = (kinds: string[] = [], alsoRead: string[] = [], index = ['StateTable/index/live']) => {
+  const written = [itemsOf([...KEPT, ...kinds])];
+  const read = itemsOf([...new Set([...KEPT, ...kinds, 'PAUSES', ...alsoRead])]);
+  return {
+    'dynamodb:PutItem': written,
+    'dynamodb:UpdateItem': written,
+    'dynamodb:GetItem': [read],
+    'dynamodb:Query': [read, ...index],
+  };
 };
-/** Batches that wait are looked for in the index. */
-const live = { 'dynamodb:Query': ['StateTable', 'StateTable/index/live'] };
 
 test('ingest may read input and work, write work, own prefixes, keep state, put events of its own source and send to every queue', () => {
   expect(permissionsOf(template, 'ingest')).toEqual({
     ...logs('Ingest'),
     ...putEvents,
     's3:GetObject': [owners.object, ...objects('input', 'work')],
-    's3:GetObjectVersion': objects('input', 'work'),
-    's3:ListBucket': [owners.listing, ...knowing('input', 'work')],
+    's3:GetObjectVersion': objects('input'),
+    's3:ListBucket': [owners.listing, ...listing('input'), ...listing('work')],
     's3:ListBucketVersions': listing('input'),
     's3:PutObject': [owners.object, ...objects('work')],
     's3:AbortMultipartUpload': objects('work'),
-    ...items,
-    ...live,
+    ...items(['LISTING', 'IGNORED#*']),
     ...sweeps,
     ...consumes('IngestQueue'),
   });
@@ -72,12 +88,12 @@ test('submit may read input and work, write work, keep state, read the key, and 
   expect(permissionsOf(template, 'submit')).toEqual({
     ...logs('Submit'),
     's3:GetObject': objects('input', 'work'),
-    's3:GetObjectVersion': objects('input', 'work'),
-    's3:ListBucket': knowing('input', 'work'),
+    's3:GetObjectVersion': objects('input'),
+    's3:ListBucketVersions': listing('input'),
+    's3:ListBucket': [...listing('input'), ...listing('work')],
     's3:PutObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
-    ...items,
-    ...live,
+    ...items(),
     ...key,
     ...sweeps,
     ...consumes('SubmitQueue'),
@@ -88,12 +104,12 @@ test('call may read input and work, write work, keep state, read the key, and sw
   expect(permissionsOf(template, 'call')).toEqual({
     ...logs('Call'),
     's3:GetObject': objects('input', 'work'),
-    's3:GetObjectVersion': objects('input', 'work'),
-    's3:ListBucket': knowing('input', 'work'),
+    's3:GetObjectVersion': objects('input'),
+    's3:ListBucketVersions': listing('input'),
+    's3:ListBucket': [...listing('input'), ...listing('work')],
     's3:PutObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
-    ...items,
-    ...live,
+    ...items(['WEBHOOKS#*']),
     ...key,
     ...sweeps,
     ...consumes('CallQueue'),
@@ -108,10 +124,8 @@ test('poll may list the input, read, write and remove work, own prefixes, keep s
     's3:DeleteObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
     's3:GetObject': [owners.object, ...objects('work')],
-    's3:GetObjectVersion': objects('work'),
-    's3:ListBucket': [owners.listing, ...knowing('work')],
-    ...items,
-    ...live,
+    's3:ListBucket': [owners.listing, ...listing('work')],
+    ...items(['LISTING', 'WEBHOOKS#*']),
     ...key,
     ...sweeps,
   });
@@ -121,12 +135,12 @@ test('collect may read input and work, write work, keep state, read the key, and
   expect(permissionsOf(template, 'collect')).toEqual({
     ...logs('Collect'),
     's3:GetObject': objects('input', 'work'),
-    's3:GetObjectVersion': objects('input', 'work'),
-    's3:ListBucket': knowing('input', 'work'),
+    's3:GetObjectVersion': objects('input'),
+    's3:ListBucketVersions': listing('input'),
+    's3:ListBucket': [...listing('input'), ...listing('work')],
     's3:PutObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
-    ...items,
-    ...live,
+    ...items(),
     ...key,
     ...sweeps,
     ...consumes('CollectQueue'),
@@ -138,13 +152,13 @@ test('finalize may write results but never the input, and put events of its own 
   expect(permissionsOf(template, 'finalize')).toEqual({
     ...logs('Finalize'),
     's3:GetObject': objects('input', ...written),
-    's3:GetObjectVersion': objects('input', ...written),
-    's3:ListBucket': knowing('input', ...written),
+    's3:GetObjectVersion': objects('input'),
+    's3:ListBucketVersions': listing('input'),
+    's3:ListBucket': [...listing('input'), ...listing(...written)],
     's3:PutObject': objects(...written),
     's3:AbortMultipartUpload': objects(...written),
     's3:DeleteObject': objects('output', 'errors', 'retry', 'work'),
-    ...items,
-    ...live,
+    ...items(['JOBS#*', 'INPUT#*', 'MONTH#*']),
     ...key,
     ...putEvents,
     ...sweeps,
@@ -173,12 +187,10 @@ test('observe may read and write work, keep state, read the API key but no signi
   expect(permissionsOf(synthesize(WEBHOOKS), 'observe')).toEqual({
     ...logs('Observe'),
     's3:GetObject': objects('work'),
-    's3:GetObjectVersion': objects('work'),
-    's3:ListBucket': knowing('work'),
+    's3:ListBucket': listing('work'),
     's3:PutObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
-    ...items,
-    ...live,
+    ...items(['WEBHOOK#*', 'WEBHOOKS#*']),
     ...key,
     'sqs:SendMessage': [...sweeps['sqs:SendMessage'], 'ObserveQueue'].sort(),
     ...consumes('ObserveQueue'),
@@ -191,14 +203,14 @@ test('operate may read retry files and receipts, drop inputs, erase what a job h
     ...logs('Operate'),
     's3:GetObject': objects('input', 'retry', 'receipts', 'output', 'errors'),
     's3:GetObjectVersion': objects('input', 'retry', 'receipts'),
-    's3:ListBucket': knowing('input', 'retry', 'receipts'),
-    's3:ListBucketVersions': listing(...all),
+    's3:ListBucket': listing('input', 'retry', 'receipts'),
+    's3:ListBucketVersions': [...listing('input', 'retry', 'receipts'), ...listing(...all)].sort(),
     's3:PutObject': objects('input'),
     's3:AbortMultipartUpload': objects('input'),
     's3:DeleteObject': objects(...all),
     's3:DeleteObjectVersion': objects(...all),
-    ...items,
-    'dynamodb:DeleteItem': table,
+    ...items(['PAUSES', 'TOMBSTONE#*'], ['JOBS#*', 'INPUT#*'], []),
+    'dynamodb:DeleteItem': [itemsOf(['JOB#*', 'JOBS#*', 'INPUT#*', 'TOMBSTONE#*'])],
     'sqs:SendMessage': ['CollectQueue', 'FinalizeQueue'],
   });
 });

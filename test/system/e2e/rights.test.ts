@@ -2,19 +2,33 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DynamoDBClient, GetItemCommand, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
-import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  DeleteItemCommand,
+  DynamoDBClient,
+  GetItemCommand,
+  PutItemCommand,
+  ScanCommand,
+  TransactWriteItemsCommand,
+} from '@aws-sdk/client-dynamodb';
+import {
+  GetObjectCommand,
+  ListObjectsV2Command,
+  ListObjectVersionsCommand,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import {
   GetSecretValueCommand,
   PutSecretValueCommand,
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import { ReceiveMessageCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { LocalStack } from '../../../local/stack/local-stack.ts';
 import { type LocalPipeline, startLocalPipeline } from '../../../local/stack/pipeline.ts';
 import { writeRunning } from '../../../local/stack/running-file.ts';
 import { chatLine } from '../../support/pipeline.ts';
+import { forgetRefusals } from '../../support/refused-calls.ts';
 import { batchdrop, type Finished } from '../../support/run-script.ts';
 
 const LONG = 180_000;
@@ -85,6 +99,8 @@ function named(word: string): string {
   return word === 'FILE' ? file : word === 'JOB' ? jobId : word;
 }
 
+/** What was in the files, and how keys begin. */
+const CONTENT = ['PROMPT-CANARY', 'LINE-CANARY', 'id-of-a-customer', 'sk-'];
 const REFUSED = /not authorized to perform: /;
 
 function getObject({ s3 }: Person, Key: string) {
@@ -164,6 +180,144 @@ describe('a viewer', () => {
   });
 });
 
+/** One call of CloudWatch's API, as the console makes them for the pages of the alarms and of the dashboard. */
+async function cloudWatch(operation: string, input: object, accessKeyId: string) {
+  const response = await fetch(stack.endpoints.cloudwatch, {
+    method: 'POST',
+    headers: {
+      'x-amz-target': `GraniteServiceVersion20100801.${operation}`,
+      'content-type': 'application/x-amz-json-1.0',
+      authorization: `AWS4-HMAC-SHA256 Credential=${accessKeyId}/20261130/${stack.region}/monitoring/aws4_request`,
+    },
+    body: JSON.stringify(input),
+  });
+  return { status: response.status, body: await response.text() };
+}
+
+test('a viewer sees the alarms, the dashboard and its numbers, and nothing of what was in the files', async () => {
+  const { accessKeyId } = stack.credentialsWith([stack.outputs.ViewerPolicyArn!]);
+  const stackName = stack.stackId.split('/')[1]!;
+  const seen = [];
+  for (const [operation, input] of [
+    ['DescribeAlarms', {}],
+    ['GetDashboard', { DashboardName: `${stackName}-${stack.region}` }],
+    ['GetMetricData', metricQuery('JobsCompleted', stackName)],
+  ] as const) {
+    const { status, body } = await cloudWatch(operation, input, accessKeyId);
+    expect(status, body).toBe(200);
+    seen.push(body);
+  }
+  const [alarms, dashboard, numbers] = seen.map((body) => JSON.parse(body));
+  expect(alarms.MetricAlarms.length).toBeGreaterThan(10);
+  expect(JSON.parse(dashboard.DashboardBody).widgets.length).toBeGreaterThan(5);
+  expect(numbers.MetricDataResults[0].Values.length).toBeGreaterThan(0);
+  for (const content of CONTENT) expect(seen.join('\n')).not.toContain(content);
+  const other = await cloudWatch('GetDashboard', { DashboardName: 'of-another-team' }, accessKeyId);
+  expect(other.body).toContain('not authorized to perform: cloudwatch:GetDashboard');
+});
+
+function metricQuery(MetricName: string, stackName: string) {
+  const Metric = { Namespace: 'batchdrop', MetricName, Dimensions: [{ Name: 'Stack', Value: stackName }] };
+  const now = Date.now() / 1_000;
+  return {
+    StartTime: now - 3_600,
+    EndTime: now + 60,
+    MetricDataQueries: [{ Id: 'a', MetricStat: { Metric, Period: 60, Stat: 'Sum' } }],
+  };
+}
+
+describe('the functions', () => {
+  afterEach(forgetRefusals);
+
+  /** A client that signs as a function. */
+  const as = (role: string) => {
+    const access = (endpoint: string) => ({
+      endpoint,
+      region: stack.region,
+      credentials: stack.credentialsOf(role),
+      maxAttempts: 1,
+    });
+    const clients = {
+      s3: new S3Client(access(stack.endpoints.s3)),
+      dynamodb: new DynamoDBClient(access(stack.endpoints.dynamodb)),
+      sqs: new SQSClient(access(stack.endpoints.sqs)),
+    };
+    onTestFinished(() => {
+      for (const client of Object.values(clients)) client.destroy();
+    });
+    return clients;
+  };
+  const ROLES = ['ingest', 'submit', 'call', 'poll', 'collect', 'finalize', 'operate'];
+
+  test.each(ROLES)(
+    '%s lists nothing outside of the prefixes of the layout, and not the whole bucket',
+    async (role) => {
+      const { s3 } = as(role);
+      const Bucket = stack.resources.bucket;
+      for (const Prefix of [undefined, '', 'of-another-team/', 'inp', 'receipt', '.batchdrop/'])
+        for (const command of [
+          new ListObjectsV2Command({ Bucket, Prefix }),
+          new ListObjectVersionsCommand({ Bucket, Prefix }),
+        ])
+          await expect(s3.send(command as ListObjectsV2Command), `${Prefix}`).rejects.toThrow(REFUSED);
+    },
+  );
+
+  test('operate deletes the items of jobs, and nothing else of the table', async () => {
+    const { dynamodb } = as('operate');
+    const remove = (pk: string) =>
+      dynamodb.send(
+        new DeleteItemCommand({
+          TableName: stack.resources.table,
+          Key: { pk: { S: pk }, sk: { S: 'none' } },
+        }),
+      );
+    await remove('JOB#none');
+    for (const pk of [
+      'PAUSES',
+      'LEDGER#usd/day',
+      'RESERVATION#a',
+      'MONTH#2026-11',
+      'LEASE#poll',
+      'SUSPENSION#default',
+      'JOBSUITE',
+    ])
+      await expect(remove(pk), pk).rejects.toThrow(REFUSED);
+  });
+
+  test.each([
+    ['submit', 'PAUSES'],
+    ['collect', 'MONTH#2026-11'],
+    ['ingest', 'TOMBSTONE#a'],
+    ['operate', 'MONTH#2026-11'],
+    ['finalize', 'LISTING'],
+  ])('%s writes no item of %s', async (role, pk) => {
+    const { dynamodb } = as(role);
+    const Item = { pk: { S: pk }, sk: { S: 'a' } };
+    const TableName = stack.resources.table;
+    await expect(dynamodb.send(new PutItemCommand({ TableName, Item }))).rejects.toThrow(REFUSED);
+    const inTransaction = new TransactWriteItemsCommand({ TransactItems: [{ Put: { TableName, Item } }] });
+    await expect(dynamodb.send(inTransaction)).rejects.toThrow(REFUSED);
+  });
+
+  test('calls without TLS are refused by the bucket and the queues, whoever makes them', async () => {
+    const { s3, sqs } = as('ingest');
+    for (const client of [s3, sqs])
+      (client.middlewareStack as S3Client['middlewareStack']).add(
+        (next) => (args) => {
+          (args.request as { headers: Record<string, string> }).headers['x-forwarded-proto'] = 'http';
+          return next(args);
+        },
+        { step: 'build' },
+      );
+    const explicit = /with an explicit deny in a resource-based policy/;
+    const get = new GetObjectCommand({ Bucket: stack.resources.bucket, Key: KEY });
+    await expect(s3.send(get)).rejects.toThrow(explicit);
+    const QueueUrl = stack.resources.queues.submit!.url;
+    await expect(sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: '{}' }))).rejects.toThrow(explicit);
+  });
+});
+
 test('what a viewer may read, the table, receipts and log lines, holds no prompt, answer, line or custom id', async () => {
   const { region, credentials, endpoints, resources } = stack;
   const dynamodb = new DynamoDBClient({ region, credentials, endpoint: endpoints.dynamodb });
@@ -184,8 +338,7 @@ test('what a viewer may read, the table, receipts and log lines, holds no prompt
     ...(await Promise.all((await readdir(logs)).map((name) => readFile(join(logs, name), 'utf8')))),
   ].join('\n');
   expect(seen).toContain(KEY);
-  for (const content of ['PROMPT-CANARY', 'LINE-CANARY', 'id-of-a-customer', answer, 'sk-'])
-    expect(seen).not.toContain(content);
+  for (const content of [...CONTENT, answer]) expect(seen).not.toContain(content);
 });
 
 describe('an operator', () => {

@@ -86,9 +86,9 @@ describe('onCall', () => {
     ],
     ['GetObject', (c) => c.send(new s3.GetObjectCommand(object)), ['s3:GetObject on /k']],
     [
-      'GetObject of a version',
+      'GetObject of a missing version',
       (c) => c.send(new s3.GetObjectCommand(version)),
-      ['s3:GetObjectVersion on /k'],
+      ['s3:GetObjectVersion on /k', 's3:ListBucket on '],
     ],
     [
       'GetObject of a missing key',
