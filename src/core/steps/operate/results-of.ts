@@ -44,20 +44,21 @@ export async function resultsOf(deps: ResultsDeps, job: Job): Promise<Results> {
   const versions: Results['versions'] = { output: [], errors: [], retry: [], receipt: [] };
   const own: Results = { receipt: undefined, versions, isShared: false };
   const layout = layoutOf(deps.settings, job.route);
-  for (const keys of [
-    publishedKeys(layout, job.input.key),
-    publishedKeys(layout, job.input.key, job.jobId),
-  ]) {
+  const plain = publishedKeys(layout, job.input.key);
+  for (const keys of [plain, publishedKeys(layout, job.input.key, job.jobId)]) {
     const receipts = await receiptsAt(deps, job.input.bucket, keys.receipt);
     const ofJob = receipts.filter(({ receipt }) => receipt?.jobId === job.jobId);
     // At the names that have its id, there are none.
     own.isShared ||= receipts.length > ofJob.length;
-    if (ofJob.length === 0) continue;
-    own.receipt ??= ofJob[0]!.receipt;
+    // Whatever is at the names that have its id is its own, also what was published after its last receipt.
+    const isOwnName = keys !== plain;
+    if (ofJob.length === 0 && !isOwnName) continue;
+    own.receipt ??= ofJob[0]?.receipt;
     own.versions.receipt.push(...ofJob.map(({ version }) => version));
     for (const name of FILES)
       for (const version of await versionsAt(deps, keys[name]))
-        if (isOwn(version, { jobId: job.jobId, name, receipts })) own.versions[name].push(version);
+        if (isOwnName || isOwn(version, { jobId: job.jobId, name, receipts }))
+          own.versions[name].push(version);
   }
   return own;
 }

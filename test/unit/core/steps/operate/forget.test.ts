@@ -1,5 +1,7 @@
 /** Forgetting: nothing of a job is left but that it was there, and nothing of other jobs is touched. */
 import { describe, expect, test, vi } from 'vitest';
+import { layoutOf } from '../../../../../src/contract/layout.ts';
+import { publishedKeys } from '../../../../../src/core/files/keys.ts';
 import { jobIdOf } from '../../../../../src/core/model/job-id.ts';
 import { expectSameAtEachCrash, withoutCrash } from '../../../../support/crash.ts';
 import { chatLine, OPERATOR, type Pipeline, type PipelineOptions } from '../../../../support/pipeline.ts';
@@ -79,6 +81,16 @@ describe.each([
     expect(JSON.stringify(events.at(-1))).not.toContain('a.jsonl');
     expect(await p.operate({ action: 'forget', jobId })).toMatchObject({ state: 'forgotten_before' });
     expect((await p.client.files.list()).data).toEqual([]);
+  });
+
+  test('what was published at names of its own after its last receipt, or has no receipt, is removed too', async () => {
+    const { p } = await started({ isVersioned });
+    const jobId = await ran(p, FIRST);
+    const keys = publishedKeys(layoutOf(p.deps.settings, p.deps.settings.routes[0]!), KEY, jobId);
+    for (const key of [keys.output, keys.errors, keys.retry])
+      await p.deps.objects.put(key, Buffer.from('alpha-1'));
+    await p.operate({ action: 'forget', jobId });
+    expect((await kept(p)).filter((each) => each.includes('alpha-1'))).toEqual([]);
   });
 
   test('a newer version of the input, and its results, stay', async () => {
