@@ -1,4 +1,4 @@
-/** The first seeds of the simulation; `npm run test:system` runs 2,000, and demands that they try every fault. */
+/** The first seeds of the simulation; `npm run test:system` runs 1,000, and demands that they try every fault. */
 import { expect, test } from 'vitest';
 import { runSeeds } from '../simulation/run-seeds.ts';
 
