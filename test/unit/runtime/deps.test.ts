@@ -47,6 +47,7 @@ test('builds what each capability works with from its environment, without a cal
   const common = [
     'ambient',
     'bucket',
+    'drops',
     'heartbeat',
     'jobs',
     'limits',
