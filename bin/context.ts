@@ -10,6 +10,7 @@ const STACK_NAME = /^[A-Za-z][A-Za-z0-9-]{0,127}$/;
 const KNOWN = [
   'stackName',
   'bucketName',
+  'adopt',
   'pollMinutes',
   'removal',
   'openaiBaseUrl',
@@ -47,6 +48,7 @@ export function refuseUnknownContext(names: readonly string[]): void {
  * |---|---|---|
  * | `stackName` | name of the CloudFormation stack | `batchdrop` |
  * | `bucketName` | a bucket that exists already | a bucket is made |
+ * | `adopt` | what a removed stack has left beside its bucket: `UUID,TABLE` | nothing |
  * | `pollMinutes` | how often live batches are looked at | 5 |
  * | `removal` | `retain`, or `destroy` for development | `retain` |
  * | `openaiBaseUrl` | an OpenAI-compatible service | OpenAI |
@@ -68,6 +70,7 @@ export function contextToStackProps(
   return {
     stackName,
     bucketName: readText(read, 'bucketName', 'my-bucket'),
+    adopt: readAdopted(read),
     pollInterval: readPollInterval(read),
     removalPolicy: readRemoval(read),
     openaiBaseUrl: readText(read, 'openaiBaseUrl', 'https://api.openai.com/v1'),
@@ -90,6 +93,16 @@ function readText(read: (key: string) => unknown, key: string, example: string):
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value !== 'string') throw refused(key, value, 'text', example);
   return value;
+}
+
+/** The construct checks both. */
+function readAdopted(read: (key: string) => unknown): PipelineStackProps['adopt'] {
+  const example = '01234567-89ab-cdef-0123-456789abcdef,batchdrop-Table';
+  const value = readText(read, 'adopt', example);
+  if (value === undefined) return undefined;
+  const [stackId, tableName, ...more] = value.split(',');
+  if (!stackId || !tableName || more.length > 0) throw refused('adopt', value, 'UUID,TABLE', example);
+  return { stackId, tableName };
 }
 
 function readPollInterval(read: (key: string) => unknown): Duration | undefined {

@@ -11,10 +11,13 @@ import {
 import { keyPermissions } from './encryption.ts';
 import type { Permission } from './permission.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
-import { STACK_UUID } from './stack-id.ts';
 
 /** Where the OpenAI API keys are kept. */
 export interface ApiKeyProps {
+  /** What the names of the secrets begin with. */
+  readonly stackId: string;
+  /** Whether the secret of the stack's own key is there already. @default false */
+  readonly isOwnThere?: boolean | undefined;
   /** Names of further keys, beside the stack's own. @default - none */
   readonly others?: readonly string[] | undefined;
   /** What becomes of the secret of the stack's own key when the stack is deleted. @default RemovalPolicy.RETAIN */
@@ -29,14 +32,16 @@ export interface ApiKeyProps {
  */
 export class ApiKey extends Construct {
   /** The secret of the stack's own key. */
-  readonly secret: secretsmanager.Secret;
+  readonly secret: secretsmanager.ISecret;
   /** Every secret, by the name of its key. */
-  readonly secrets: ReadonlyMap<string, secretsmanager.Secret>;
+  readonly secrets: ReadonlyMap<string, secretsmanager.ISecret>;
+  readonly #stackId: string;
   readonly #key: IKey | undefined;
 
-  constructor(scope: Construct, id: string, props: ApiKeyProps = {}) {
+  constructor(scope: Construct, id: string, props: ApiKeyProps) {
     super(scope, id);
-    const { encryptionKey } = props;
+    const { stackId, encryptionKey } = props;
+    this.#stackId = stackId;
     this.#key = encryptionKey;
     const own = props.removalPolicy ?? RemovalPolicy.RETAIN;
     const newSecret = (
@@ -44,9 +49,9 @@ export class ApiKey extends Construct {
       name: string,
       description: string,
       removalPolicy: RemovalPolicy,
-    ): secretsmanager.Secret => {
+    ): secretsmanager.ISecret => {
       const secret = new secretsmanager.Secret(this, secretId, {
-        secretName: apiKeySecretName(STACK_UUID, name),
+        secretName: apiKeySecretName(props.stackId, name),
         description,
         secretStringValue: SecretValue.unsafePlainText(API_KEY_PLACEHOLDER),
         ...(encryptionKey === undefined ? {} : { encryptionKey }),
@@ -59,18 +64,28 @@ export class ApiKey extends Construct {
         reason:
           'OpenAI has no API by which AWS could rotate a project key; put-secret-value rotates it, without a deployment.',
       });
-      return secret;
+      // `ISecret` is declared without undefined, which exactOptionalPropertyTypes distinguishes.
+      return secret as secretsmanager.ISecret;
     };
-    this.secret = newSecret(
-      'Secret',
-      DEFAULT_API_KEY,
-      'OpenAI API key of batchdrop, as plain text',
-      // Not where a first deployment fails: the name would be taken when it is tried again.
-      own === RemovalPolicy.RETAIN ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : own,
-    );
+    const newOwn = () =>
+      newSecret(
+        'Secret',
+        DEFAULT_API_KEY,
+        'OpenAI API key of batchdrop, as plain text',
+        // Not where a first deployment fails: the name would be taken when it is tried again.
+        own === RemovalPolicy.RETAIN ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : own,
+      );
+    this.secret =
+      props.isOwnThere === true
+        ? secretsmanager.Secret.fromSecretNameV2(
+            this,
+            'Secret',
+            apiKeySecretName(props.stackId, DEFAULT_API_KEY),
+          )
+        : newOwn();
     this.secrets = new Map([
       [DEFAULT_API_KEY, this.secret],
-      ...(props.others ?? []).map((name): [string, secretsmanager.Secret] => [
+      ...(props.others ?? []).map((name): [string, secretsmanager.ISecret] => [
         name,
         newSecret(
           `Secret-${name}`,
@@ -96,7 +111,7 @@ export class ApiKey extends Construct {
     const resource = Stack.of(this).formatArn({
       service: 'secretsmanager',
       resource: 'secret',
-      resourceName: `${apiKeySecretsPrefix(STACK_UUID)}*`,
+      resourceName: `${apiKeySecretsPrefix(this.#stackId)}*`,
       arnFormat: ArnFormat.COLON_RESOURCE_NAME,
     });
     return {

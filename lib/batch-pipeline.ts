@@ -14,6 +14,7 @@ import { Collect } from './collect.ts';
 import {
   InvalidConfigurationError,
   parseSettings,
+  requireAdoptable,
   requireOneAddress,
   requireProxyUrl,
   requireWhole,
@@ -33,6 +34,7 @@ import { type NetworkProps, platformOf } from './platform.ts';
 import { Poll } from './poll.ts';
 import type { Retention } from './retention.ts';
 import { SettingsLayer } from './settings-layer.ts';
+import { STACK_UUID } from './stack-id.ts';
 import { State } from './state.ts';
 import { Storage } from './storage.ts';
 import { Submit } from './submit.ts';
@@ -55,6 +57,14 @@ interface MaxConcurrency {
   readonly observe?: number | undefined;
 }
 
+/** What a removed stack has left, beside its bucket. */
+export interface Adopted {
+  /** UUID of that stack: the last part of its ARN. It is also in the name of its secret, `batchdrop/<UUID>/default`. */
+  readonly stackId: string;
+  /** Name of its table. */
+  readonly tableName: string;
+}
+
 /** Props of a pipeline. Everything has a default. */
 export interface BatchPipelineProps extends NetworkProps {
   /**
@@ -64,6 +74,14 @@ export interface BatchPipelineProps extends NetworkProps {
    * @default - a bucket is made
    */
   readonly bucketName?: string | undefined;
+  /**
+   * What a removed stack has left and this one goes on with: its table and its API key, under its id, by which batches at
+   * OpenAI, prefixes in the bucket and secrets are known to be the stack's. {@link bucketName} names its bucket. Nothing of
+   * it is changed or, when this stack is deleted, removed. No two stacks may have one id at a time.
+   *
+   * @default - the stack begins with nothing
+   */
+  readonly adopt?: Adopted | undefined;
   /**
    * Where files go and how each key prefix is treated.
    *
@@ -201,7 +219,7 @@ export class BatchPipeline extends Construct {
   /** @throws InvalidConfigurationError naming what cannot work, the value read and what to do. */
   constructor(scope: Construct, id: string, props: BatchPipelineProps = {}) {
     super(scope, id);
-    const { bucketName, removalPolicy, openaiBaseUrl, workExpiration } = props;
+    const { adopt, bucketName, removalPolicy, openaiBaseUrl, workExpiration } = props;
     const caps = { ...MAX_CONCURRENCY, ...definedOf(props.maxConcurrency) };
     requireOnePipeline(this);
     this.settings = parseSettings(props.settings);
@@ -216,9 +234,9 @@ export class BatchPipeline extends Construct {
       encryptionKey: bucketKey ?? (bucketName === undefined ? encryptionKey : undefined),
     });
     this.#allowOthers(props);
-    this.state = new State(this, 'State', { removalPolicy, encryptionKey });
-    const others = apiKeyNamesOf(settings).filter((name) => name !== DEFAULT_API_KEY);
-    this.apiKey = new ApiKey(this, 'ApiKey', { others, removalPolicy, encryptionKey });
+    const stackId = adopt?.stackId ?? STACK_UUID;
+    this.state = new State(this, 'State', { removalPolicy, tableName: adopt?.tableName, encryptionKey });
+    this.apiKey = this.#newApiKey(props, stackId, encryptionKey);
     const { storage, state, apiKey } = this;
 
     const newQueue = (queueId: string) =>
@@ -232,6 +250,7 @@ export class BatchPipeline extends Construct {
 
     const settingsLayer = new SettingsLayer(this, 'Settings', settings, props.architecture);
     const foundation: Foundation = {
+      stackId,
       storage,
       state,
       apiKey,
@@ -258,6 +277,7 @@ export class BatchPipeline extends Construct {
     const functions = [ingest, submit, call, poll, collect, finalize, this.operate].map(({ fn }) => fn);
     const { deadLetterQueue } = new Notifications(this, 'Notifications', {
       routes: settings.routes,
+      stackId,
       encryptionKey,
     });
     if (deadLetterQueue !== undefined) this.notificationsDeadLetters = deadLetterQueue;
@@ -286,6 +306,16 @@ export class BatchPipeline extends Construct {
     if (encryptionKey === undefined) return;
     const isOfBucket = bucketEncryptionKey === undefined;
     allowByKeyPolicy(this, encryptionKey, [...serviceStatements(this), ...(isOfBucket ? ofDroppers : [])]);
+  }
+
+  #newApiKey(
+    { adopt, removalPolicy }: BatchPipelineProps,
+    stackId: string,
+    encryptionKey: IKey | undefined,
+  ): ApiKey {
+    const others = apiKeyNamesOf(this.settings).filter((name) => name !== DEFAULT_API_KEY);
+    const isOwnThere = adopt !== undefined;
+    return new ApiKey(this, 'ApiKey', { stackId, isOwnThere, others, removalPolicy, encryptionKey });
   }
 
   /** @returns the managed policies for viewers and operators. */
@@ -344,6 +374,7 @@ function requireUsable(
 ): void {
   requireReservations(props.reservedConcurrency, caps);
   requireOwnBucket(props);
+  if (props.adopt !== undefined) requireAdoptable(props.adopt, props.bucketName);
   requireOneAddress(props.openaiBaseUrl, settings);
   if (props.httpsProxy !== undefined) requireProxyUrl('httpsProxy', props.httpsProxy);
 }

@@ -106,6 +106,39 @@ export function requireBucketName(name: string): void {
   );
 }
 
+/** As CloudFormation makes them. */
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** DynamoDB: 3 to 255 letters, digits, "_", "-" and ".". */
+const TABLE_NAME = /^[\w.-]{3,255}$/;
+
+/**
+ * Checks what is to be adopted of a removed stack.
+ *
+ * @throws InvalidConfigurationError unless there are the id of a stack, the name of a table and a bucket.
+ */
+export function requireAdoptable(
+  { stackId, tableName }: { readonly stackId: string; readonly tableName: string },
+  bucketName: string | undefined,
+): void {
+  if (!Token.isUnresolved(stackId) && !UUID.test(stackId)) {
+    throw new InvalidConfigurationError(
+      `adopt.stackId is ${JSON.stringify(stackId)}, expected the UUID of the removed stack, such as the one in the name of its ` +
+        'secret, batchdrop/<UUID>/default.',
+    );
+  }
+  if (!Token.isUnresolved(tableName) && !TABLE_NAME.test(tableName)) {
+    throw new InvalidConfigurationError(
+      `adopt.tableName is ${JSON.stringify(tableName)}, which is not the name of a DynamoDB table: give the plain name, without ARN.`,
+    );
+  }
+  if (bucketName === undefined) {
+    throw new InvalidConfigurationError(
+      'adopt is given without bucketName: the jobs in the table have their files in the bucket of the removed stack; name it.',
+    );
+  }
+}
+
 /**
  * Checks the address of OpenAI: that of a region is what `dataResidency` says, so that prices know of it, and two addresses
  * for one key cannot both be right.

@@ -8,13 +8,14 @@ import { requireDuration } from './configuration.ts';
 import type { Capability, PipelineFunction } from './pipeline-function.ts';
 import type { Platform } from './platform.ts';
 import type { SettingsLayer } from './settings-layer.ts';
-import { STACK_UUID } from './stack-id.ts';
 import type { State } from './state.ts';
 import type { Storage } from './storage.ts';
 import { allowSend, type WorkQueue } from './work-queue.ts';
 
 /** What every capability is built on. */
 export interface Foundation {
+  /** What the stack's marks and the names of its secrets hold: its own id, or that of the one which it adopts. */
+  readonly stackId: string;
   /** The bucket. */
   readonly storage: Storage;
   /** The table. */
@@ -66,9 +67,9 @@ export function telemetryEnvironment(capability: Capability) {
 }
 
 /** Variables of every function but the webhook's. */
-export function commonEnvironment(capability: Capability, { storage, state }: Foundation) {
+export function commonEnvironment(capability: Capability, { stackId, storage, state }: Foundation) {
   return {
-    STACK_ID: STACK_UUID,
+    STACK_ID: stackId,
     TABLE_NAME: state.table.tableName,
     BUCKET_NAME: storage.bucket.bucketName,
     SETTINGS_FILE: `${LAYER_ROOT}${SETTINGS_PATH}`,

@@ -4,7 +4,7 @@ export type { Receipt } from '../src/contract/receipt.ts';
 export type { Settings } from '../src/contract/settings.ts';
 export type { AlarmOptions } from './alarms.ts';
 export type { ApiKey } from './api-key.ts';
-export { BatchPipeline, type BatchPipelineProps } from './batch-pipeline.ts';
+export { type Adopted, BatchPipeline, type BatchPipelineProps } from './batch-pipeline.ts';
 export { InvalidConfigurationError, type RouteInput, type SettingsInput } from './configuration.ts';
 export type { Droppers } from './droppers.ts';
 export type { ReservedConcurrency } from './environment.ts';

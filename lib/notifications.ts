@@ -1,4 +1,4 @@
-import { Annotations, Aws, Fn, Names, Stack, Token, Validations } from 'aws-cdk-lib';
+import { Annotations, Names, Stack, Token, Validations } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -15,6 +15,8 @@ import { newDeadLetterQueue } from './work-queue.ts';
 export interface NotificationsProps {
   /** Routes, of which some may name a target. */
   readonly routes: readonly Pick<Route, 'name' | 'notify'>[];
+  /** What the events say of whom they are. */
+  readonly stackId: string;
   /** Key with which the dead-letter queue is encrypted. @default - none of the account's: by SQS */
   readonly encryptionKey?: IKey | undefined;
 }
@@ -34,7 +36,7 @@ export class Notifications extends Construct {
   readonly deadLetterQueue?: sqs.Queue;
 
   /** @throws InvalidConfigurationError if a target is known to be in another account or region than the stack. */
-  constructor(scope: Construct, id: string, { routes, encryptionKey }: NotificationsProps) {
+  constructor(scope: Construct, id: string, { routes, stackId, encryptionKey }: NotificationsProps) {
     super(scope, id);
     const byArn = Map.groupBy(
       routes.filter(({ notify }) => notify !== undefined),
@@ -57,7 +59,7 @@ export class Notifications extends Construct {
           detailType: [JOB_COMPLETED],
           detail: {
             // As in STACK_ID of the functions: other stacks of the account put events on the same bus.
-            stackId: [Fn.select(2, Fn.split('/', Aws.STACK_ID))],
+            stackId: [stackId],
             route: routes.map(({ name }) => name),
           },
         },

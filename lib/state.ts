@@ -24,6 +24,8 @@ const OF_ALL: readonly ItemKind[] = [
 
 /** Where the state of jobs is kept. */
 export interface StateProps {
+  /** Name of a table that a removed stack has left. It is not changed. @default - a table is made */
+  readonly tableName?: string | undefined;
   /**
    * What becomes of the table when the stack is deleted. A retained table is also protected against deletion.
    *
@@ -41,15 +43,21 @@ export interface StateProps {
  * `CreateTable`, so the local stack makes it from the template as it is.
  */
 export class State extends Construct {
-  /** The table itself. */
-  readonly table: dynamodb.Table;
+  /** The table: made here, or looked at by name. */
+  readonly table: dynamodb.ITable;
   readonly #key: IKey | undefined;
 
   constructor(scope: Construct, id: string, props: StateProps = {}) {
     super(scope, id);
     this.#key = props.encryptionKey;
-    const removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN;
-    this.table = new dynamodb.Table(this, 'Table', {
+    this.table =
+      props.tableName === undefined
+        ? this.#makeTable(props.removalPolicy ?? RemovalPolicy.RETAIN)
+        : dynamodb.Table.fromTableName(this, 'Table', props.tableName);
+  }
+
+  #makeTable(removalPolicy: RemovalPolicy): dynamodb.ITable {
+    const table = new dynamodb.Table(this, 'Table', {
       partitionKey: { name: TABLE_PARTITION_KEY, type: dynamodb.AttributeType.STRING },
       sortKey: { name: TABLE_SORT_KEY, type: dynamodb.AttributeType.STRING },
       billingMode: dynamodb.BillingMode.PAY_PER_REQUEST,
@@ -61,12 +69,14 @@ export class State extends Construct {
       deletionProtection: removalPolicy !== RemovalPolicy.DESTROY,
       removalPolicy,
     });
-    this.table.addGlobalSecondaryIndex({
+    table.addGlobalSecondaryIndex({
       indexName: LIVE_INDEX,
       partitionKey: { name: LIVE_INDEX_PARTITION_KEY, type: dynamodb.AttributeType.STRING },
       sortKey: { name: LIVE_INDEX_SORT_KEY, type: dynamodb.AttributeType.NUMBER },
       projectionType: dynamodb.ProjectionType.ALL,
     });
+    // `ITable` is declared without undefined, which exactOptionalPropertyTypes distinguishes.
+    return table as dynamodb.ITable;
   }
 
   /**

@@ -28,11 +28,10 @@ import { keyPermissions } from './encryption.ts';
 import { type Foundation, telemetryEnvironment } from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
 import type { Platform } from './platform.ts';
-import { STACK_UUID } from './stack-id.ts';
 import { allowSend, type WorkQueue } from './work-queue.ts';
 
 /** What the webhook function is built on. */
-export interface WebhookProps extends Pick<Foundation, 'platform' | 'reservedConcurrency'> {
+export interface WebhookProps extends Pick<Foundation, 'stackId' | 'platform' | 'reservedConcurrency'> {
   /** Which projects send webhooks, and to what. */
   readonly webhooks: WebhookSettings;
   /** Where to put what they name. */
@@ -63,9 +62,9 @@ export class Webhook extends Construct {
 
   constructor(scope: Construct, id: string, props: WebhookProps) {
     super(scope, id);
-    const { webhooks, observeQueue } = props;
+    const { stackId, webhooks, observeQueue } = props;
     this.secrets = new Map(
-      webhooks.apiKeys.map((name) => [name, this.#newSecret(name, props.platform.encryptionKey)]),
+      webhooks.apiKeys.map((name) => [name, this.#newSecret(stackId, name, props.platform.encryptionKey)]),
     );
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'webhook',
@@ -77,7 +76,7 @@ export class Webhook extends Construct {
       reservedConcurrency: props.reservedConcurrency?.webhook,
       layers: [],
       environment: {
-        STACK_ID: STACK_UUID,
+        STACK_ID: stackId,
         OBSERVE_QUEUE_URL: observeQueue.queue.queueUrl,
         WEBHOOK_API_KEYS: webhooks.apiKeys.join(','),
         ...telemetryEnvironment('webhook'),
@@ -91,7 +90,7 @@ export class Webhook extends Construct {
         Stack.of(this).formatArn({
           service: 'secretsmanager',
           resource: 'secret',
-          resourceName: `${webhookSecretsPrefix(STACK_UUID)}*`,
+          resourceName: `${webhookSecretsPrefix(stackId)}*`,
           arnFormat: ArnFormat.COLON_RESOURCE_NAME,
         }),
       ],
@@ -102,9 +101,9 @@ export class Webhook extends Construct {
     this.url = webhooks.endpoint === 'http_api' ? this.#httpApi(props.platform) : this.#functionUrl();
   }
 
-  #newSecret(apiKey: string, encryptionKey: IKey | undefined): secretsmanager.Secret {
+  #newSecret(stackId: string, apiKey: string, encryptionKey: IKey | undefined): secretsmanager.Secret {
     const secret = new secretsmanager.Secret(this, `Secret-${apiKey}`, {
-      secretName: webhookSecretName(STACK_UUID, apiKey),
+      secretName: webhookSecretName(stackId, apiKey),
       description: `Signing secret of OpenAI's webhooks for the API key "${apiKey}" of batchdrop, as plain text`,
       secretStringValue: SecretValue.unsafePlainText(WEBHOOK_SECRET_PLACEHOLDER),
       ...(encryptionKey === undefined ? {} : { encryptionKey }),

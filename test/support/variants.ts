@@ -80,6 +80,13 @@ function importedKey(app: App, arn: string): kms.IKey {
 /** Every variant; a new prop that changes the template gets one. */
 export const VARIANTS: readonly Variant[] = [
   { name: 'default', props: () => ({}) },
+  {
+    name: 'adopted',
+    props: () => ({
+      bucketName: 'our-prompts',
+      adopt: { stackId: '0b5e3c3a-6c1f-4b5e-9a53-3f6f3f1f2a10', tableName: 'batchdrop-Table' },
+    }),
+  },
   { name: 'existing-bucket', props: () => ({ bucketName: 'our-prompts' }) },
   {
     name: 'development',

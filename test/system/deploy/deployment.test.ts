@@ -1,6 +1,7 @@
 /**
- * The life of a deployment, by the CDK's command line on a CloudFormation that is not ours: made, updated, removed. The
- * tests follow each other: each begins with what the one before has left. What moto cannot show is in docs/testbed.md.
+ * The life of a deployment, by the CDK's command line on a CloudFormation that is not ours: made, updated, removed, and
+ * what it leaves adopted. The tests follow each other: each begins with what the one before has left. What moto cannot
+ * show is in docs/testbed.md.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -58,6 +59,8 @@ let secrets: SecretsManagerClient;
 let sqs: SQSClient;
 /** Of the stack that stands now, by name. */
 let outputs: Record<string, string> = {};
+/** ARN of the same. */
+let stackArn = '';
 
 beforeAll(async () => {
   moto = await startMoto();
@@ -81,8 +84,9 @@ async function deploy(...context: string[]): Promise<void> {
   const options = ['--require-approval', 'never', '--output', cdkOut];
   await cdk(moto, 'deploy', ...options, ...context.flatMap((each) => ['-c', each]));
   const { Stacks } = await cloudformation.send(new DescribeStacksCommand({ StackName: STACK }));
-  const { StackStatus, Outputs = [] } = Stacks![0]!;
+  const { StackId, StackStatus, Outputs = [] } = Stacks![0]!;
   expect(StackStatus).toMatch(/^(CREATE|UPDATE)_COMPLETE$/);
+  stackArn = StackId!;
   outputs = Object.fromEntries(Outputs.map(({ OutputKey, OutputValue }) => [OutputKey!, OutputValue!]));
 }
 
@@ -394,25 +398,78 @@ async function policiesOfData(): Promise<string[]> {
   return [...new Set(found)].sort();
 }
 
+/** What is there once a stack is removed. */
+const leftOver = () => ({
+  queues: 0,
+  tables: [outputs.TableName],
+  rules: 0,
+  buckets: [outputs.BucketName],
+  secrets: ['default'],
+  functions: 0,
+  policies: 0,
+  roles: 0,
+  alarms: 0,
+  dashboards: 0,
+  layers: 0,
+});
+
+async function expectDataProtected(): Promise<void> {
+  const policy = await s3.send(new GetBucketPolicyCommand({ Bucket: outputs.BucketName! }));
+  expect(policy.Policy).toContain('aws:SecureTransport');
+  const { Table } = await dynamodb.send(new DescribeTableCommand({ TableName: outputs.TableName! }));
+  expect(Table!.DeletionProtectionEnabled).toBe(true);
+}
+
 describe('the removal', () => {
   test('leaves the bucket with its policy, the table and the key, and nothing else', LONG, async () => {
     await cdk(moto, 'destroy', '--force', '--output', cdkOut);
-    expect(await inventory()).toEqual({
-      queues: 0,
-      tables: [outputs.TableName],
-      rules: 0,
-      buckets: [outputs.BucketName],
-      secrets: ['default'],
-      functions: 0,
-      policies: 0,
-      roles: 0,
-      alarms: 0,
-      dashboards: 0,
-      layers: 0,
-    });
-    const policy = await s3.send(new GetBucketPolicyCommand({ Bucket: outputs.BucketName! }));
-    expect(policy.Policy).toContain('aws:SecureTransport');
-    const { Table } = await dynamodb.send(new DescribeTableCommand({ TableName: outputs.TableName! }));
-    expect(Table!.DeletionProtectionEnabled).toBe(true);
+    expect(await inventory()).toEqual(leftOver());
+    await expectDataProtected();
+  });
+});
+
+describe('a stack that adopts what a removed one has left', () => {
+  let removed: { readonly uuid: string; readonly outputs: Record<string, string> };
+
+  test(
+    'works on the same bucket and table, with the same key, under the id of the removed one',
+    LONG,
+    async () => {
+      removed = { uuid: stackArn.split('/').at(-1)!, outputs };
+      const { BucketName, TableName, ApiKeySecretArn } = outputs;
+      await deploy(`bucketName=${BucketName}`, `adopt=${removed.uuid},${TableName}`);
+      expect(stackArn).not.toContain(removed.uuid);
+      expect(outputs).toMatchObject({ BucketName, TableName });
+      const { tables, buckets, secrets: names, functions } = await inventory();
+      expect({ tables, buckets, secrets: names }).toEqual({
+        tables: [TableName],
+        buckets: [BucketName],
+        secrets: ['default'],
+      });
+      expect(functions).toBe(STEPS.length + 2);
+      const { Functions } = await moto.call('lambda', 'list_functions');
+      for (const each of Functions) {
+        expect(each.Environment.Variables).toMatchObject({
+          STACK_ID: removed.uuid,
+          BUCKET_NAME: BucketName,
+          TABLE_NAME: TableName,
+        });
+      }
+      const secret = await secrets.send(new GetSecretValueCommand({ SecretId: outputs.ApiKeySecretArn }));
+      expect(secret).toMatchObject({ ARN: ApiKeySecretArn, SecretString: 'sk-test' });
+    },
+  );
+
+  test('leaves all of it again when it is removed, even if it was to be destroyed', LONG, async () => {
+    const { BucketName, TableName } = outputs;
+    const adopt = [`bucketName=${BucketName}`, `adopt=${removed.uuid},${TableName}`];
+    await deploy(...adopt, 'removal=destroy');
+    await cdk(moto, 'destroy', '--force', '--output', cdkOut);
+    expect(await inventory()).toEqual(leftOver());
+    await expectDataProtected();
+    const secret = await secrets.send(
+      new GetSecretValueCommand({ SecretId: removed.outputs.ApiKeySecretArn }),
+    );
+    expect(secret.SecretString).toBe('sk-test');
   });
 });

@@ -327,7 +327,11 @@ def of_its_stack(call):
 
     def call_with_arn(self):
         name, stack = self._get_param("ChangeSetName"), self._get_param("StackName")
-        for arn, change_set in self.cloudformation_backend.change_sets.items():
+        backend = self.cloudformation_backend
+        for arn, change_set in backend.change_sets.items():
+            # moto keeps those of a stack that was deleted, and another one may have its name now.
+            if change_set.stack_id not in backend.stacks:
+                continue
             if name == arn or (name == change_set.change_set_name and stack in (change_set.stack_name, change_set.stack_id)):
                 self.params["ChangeSetName"] = arn
                 return call(self)
