@@ -64,7 +64,7 @@ export interface EmulatedStackOptions
   prepare?: (dir: string) => Promise<void>;
 }
 
-/** Whoever opens it closes it. */
+/** The caller closes it. */
 export async function openEmulatedStack(options: EmulatedStackOptions = {}) {
   const {
     functions,

@@ -88,7 +88,7 @@ export async function frozenReleases(): Promise<string[]> {
   return names.filter((name) => name.endsWith('.json.gz')).map((name) => name.slice(0, -'.json.gz'.length));
 }
 
-/** Starts the present code on what a release has left, at the time at which it stopped. Whoever calls closes it. */
+/** Starts the present code on what a release has left, at the time at which it stopped. The caller closes it. */
 export async function thaw(frozen: FrozenStack, options: EmulatedStackOptions = {}): Promise<OpenStack> {
   const prepare = async (dir: string): Promise<void> => {
     for (const [path, content] of Object.entries(frozen.files)) {

@@ -64,7 +64,7 @@ const FAULTS: EmulatedStackOptions['faults'] = {
   ],
 };
 
-/** Starts a stack and brings it there. Whoever calls closes it. @throws if a worker does not come to its death. */
+/** Starts a stack and brings it there. The caller closes it. @throws if a worker does not come to its death. */
 export async function openStackWithLiveJobs() {
   const died = new Set<number>();
   const seen = new Map<number, number>();
