@@ -155,7 +155,7 @@ describe('lines of a shell that need AWS or OpenAI itself', () => {
   const isMarked = (line: string): boolean => /# not run here: needs (?:AWS|OpenAI)/.test(line);
   /** What neither the local stack nor the emulator answers. */
   const needsMore = (line: string): boolean =>
-    /\baws (?:logs|events|lambda|iam|service-quotas|dynamodb|cloudwatch)\b|\bnpx cdk (?:deploy|diff|destroy)\b|^git |^curl /.test(
+    /\baws cloudformation (?:detect|describe-stack-resource-)|\baws (?:logs|events|lambda|iam|service-quotas|dynamodb|cloudwatch)\b|\bnpx cdk (?:deploy|diff|destroy)\b|^deploy\b|^git |^curl /.test(
       line,
     );
 
