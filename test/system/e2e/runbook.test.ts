@@ -428,6 +428,9 @@ const RUN_ELSEWHERE: Readonly<Record<string, string>> = {
   'npm run -s batchdrop -- local up': 'test/system/e2e/local-up.test.ts',
 };
 
+/** What can be typed only once something is published; `npm run test:packages` installs what would be. */
+const NOT_YET: ReadonlySet<string> = new Set(['npm install batchdrop aws-cdk-lib constructs']);
+
 test('each line that the documents say to type is typed here, or says that it was not run', {
   timeout: 600_000,
 }, async () => {
@@ -446,12 +449,14 @@ test('each line that the documents say to type is typed here, or says that it wa
   await setsUpWebhooks(shift);
   await removesTheStack(shift);
   const left = LINES.filter(
-    ({ command, isMarked }) => !isMarked && !shift.typed.has(command) && !(command in RUN_ELSEWHERE),
+    ({ command, isMarked }) =>
+      !isMarked && !shift.typed.has(command) && !(command in RUN_ELSEWHERE) && !NOT_YET.has(command),
   );
   expect(left.map(({ command }) => command)).toEqual([]);
 });
 
 test('lines that are typed elsewhere are there', () => {
+  for (const command of NOT_YET) expect(COMMANDS).toContain(command);
   for (const [command, file] of Object.entries(RUN_ELSEWHERE)) {
     expect(COMMANDS).toContain(command);
     const text = read(file);

@@ -25,7 +25,7 @@ export function drawFate(random: Random): Fate {
     normal: 0,
     all_failed: 1,
     stuck: 1,
-    slow_validation: 1,
+    slow_validation: 3,
     slow_finalizing: 1,
     expired: 2,
     cancelled: 2,

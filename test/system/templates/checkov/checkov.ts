@@ -1,6 +1,6 @@
 /** checkov over templates: findings that are not explained in `explained.ts`, and explanations without a finding. */
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pythonEnvironment } from '../../../support/python-environment.ts';
 import { EXPLAINED } from './explained.ts';
 
@@ -41,7 +41,8 @@ export async function runCheckov(templates: readonly string[]): Promise<Checked>
   let explained = 0;
   const problems = unread === 0 ? [] : [`checkov could not read ${unread} templates`];
   for (const { check_id: id, check_name: name, resource, file_path: file } of report.results.failed_checks) {
-    if (EXPLAINED[id]?.resources.test(resource)) {
+    const { resources, variants = /^/ } = EXPLAINED[id] ?? {};
+    if (resources?.test(resource) && variants.test(basename(file))) {
       seen.add(id);
       explained += 1;
     } else problems.push(`${id} ${resource} (${file}): ${name}`);

@@ -4,6 +4,8 @@
 interface Explained {
   /** Logical ids of resources, as `Type.Id`. */
   resources: RegExp;
+  /** Where it stays, by the file name of the template. Default: everywhere. */
+  variants?: RegExp;
   why: string;
 }
 
@@ -14,9 +16,19 @@ export const EXPLAINED: Readonly<Record<string, Explained>> = {
     resources: /^AWS::S3::Bucket\..*StorageBucket/,
     why: 'Server access logs go to a bucket of the account, which a deployment names: docs/security.md, "Left to the account". A log bucket of our own would be one more store of the names of files.',
   },
+  CKV_AWS_21: {
+    resources: /^AWS::S3::Bucket\..*StorageBucket/,
+    variants: /^unversioned\./,
+    why: 'The variant is a bucket without versions: `versioned: false` is a choice of the deployment, and inputs are copied before they are read.',
+  },
   CKV_AWS_27: {
     resources: /^AWS::SQS::Queue\./,
     why: 'Queues are encrypted by SQS (SSE-SQS, SqsManagedSseEnabled, or the default of SQS since 2023); the check knows keys of KMS only. Messages hold ids, no content.',
+  },
+  CKV_AWS_111: {
+    resources: /^AWS::IAM::Policy\..*FunctionRoleDefaultPolicy/,
+    variants: /^vpc/,
+    why: 'Lambda makes network interfaces with the role of the function, and EC2 takes no resource for that ("Giving Lambda functions access to resources in an Amazon VPC"). All other statements name resources.',
   },
   CKV_AWS_115: {
     resources: EVERY_FUNCTION,
