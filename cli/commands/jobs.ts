@@ -45,7 +45,11 @@ export async function jobs(options: JobsOptions, now = Date.now()): Promise<numb
     const rows = await readRows(stores, options, now);
     if (options.json) console.log(JSON.stringify(rows));
     else if (rows.length === 0)
-      console.log('No such job. Ended ones are looked for as far back as --since says.');
+      console.log(
+        options.status === 'live'
+          ? 'No live job.'
+          : 'No such job. Ended ones are looked for as far back as --since says.',
+      );
     else console.log(jobsText(rows, now, terminalWidth(process.stdout)));
     return EXIT_SUCCEEDED;
   });

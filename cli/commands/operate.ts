@@ -59,7 +59,8 @@ export function retry(
       if (!(error instanceof RefusedByStackError) || error.refusal.code !== 'needs_acknowledgement')
         throw error;
       // `--yes` does not answer this: it is another question.
-      if (!(await confirm(`${error.message} Retry all the same (--may-pay-twice)?`, {}))) return LEFT;
+      if (!(await confirm(`${error.message} Retry all the same?`, { answer: '--may-pay-twice' })))
+        return LEFT;
       answer = await ask(true);
     }
     const { state, key: retryKey } = answer;

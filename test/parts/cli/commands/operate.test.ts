@@ -235,12 +235,12 @@ test('what may have been charged is retried only for a person who says so, and -
   expect(asked()).toContain(
     '1 request of job ' +
       `${DONE} failed without a sure answer and may have been charged (at most 0.02 USD): a retry pays for it again. ` +
-      'Say that this is meant. Retry all the same (--may-pay-twice)? [y/N] ',
+      'Say that this is meant. Retry all the same? [y/N] ',
   );
   expect(lines).toEqual(['Nothing was done.']);
   expect((await jobs.getJob(DONE))?.retries).toBeUndefined();
   vi.restoreAllMocks();
-  await expect(retry(DONE, YES)).rejects.toThrow(/--may-pay-twice\)\? Give --yes, since nobody/);
+  await expect(retry(DONE, YES)).rejects.toThrow(/Retry all the same\? Give --may-pay-twice, since nobody/);
 });
 
 test('what may have been charged is retried with --may-pay-twice, or after a yes', async () => {
