@@ -69,7 +69,7 @@ describe('tests', () => {
 
   it('are each run by one command, which CI runs', () => {
     const projects = [...textOf('vitest.config.ts').matchAll(/\bname: '([a-z]+)'/g)].map(([, name]) => name);
-    const ofCi = [...textOf('.ci/run').matchAll(/^npm (?:run )?([a-z:]+)$/gm)].map(([, name]) => name!);
+    const ofCi = [...textOf('.ci/run').matchAll(/^ *npm (?:run )?([a-z:]+)$/gm)].map(([, name]) => name!);
     const scripts = Object.entries(packageJson.scripts).filter(([name]) => ofCi.includes(name));
     const run = scripts.flatMap(([, script]) =>
       [...script.matchAll(/--project ([a-z]+)/g)].map(([, name]) => name),
