@@ -14,7 +14,7 @@ export function withoutControls(text: string): string {
   return text.replace(CONTROLS, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** Has a console print only such text, whoever prints. */
+/** Has a console print only such text, also what libraries print. */
 export function makePlain(target: Pick<Console, 'log' | 'error'>): void {
   for (const name of ['log', 'error'] as const) {
     const print = target[name].bind(target);

@@ -1,5 +1,5 @@
 /**
- * What calls came to, for whoever looks at many runs together: one line of JSON for each grant that was used and each
+ * What calls came to, for a look at many runs together: one line of JSON for each grant that was used and each
  * call of the stack itself that was refused, each once a run.
  */
 import { appendFileSync, mkdirSync } from 'node:fs';
