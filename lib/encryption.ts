@@ -20,7 +20,8 @@ const USES = {
   'sqs.send': { service: 'sqs', actions: ['kms:Decrypt', 'kms:GenerateDataKey'] },
   'sqs.receive': { service: 'sqs', actions: ['kms:Decrypt'] },
   'dynamodb.read': { service: 'dynamodb', actions: ['kms:Decrypt', 'kms:DescribeKey'] },
-  // DynamoDB names these as the least that it needs of who uses a table, whatever the call.
+  // DynamoDB names these as the least that it needs on a key, and says of kms:Decrypt alone that it is asked for with the
+  // rights of who reads or writes. CDK grants them to writers; which others are asked for has not been tried in an account.
   'dynamodb.write': {
     service: 'dynamodb',
     actions: [

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { RequestContext } from './iam/conditions.ts';
+import { keyRefusalOf } from './iam/keys.ts';
 import { contextOf } from './iam/request-context.ts';
 import { type Intercept, SESSION_TOKEN_HEADER, type ServiceCall } from './interception.ts';
 import type { LocalService } from './service.ts';
@@ -25,6 +26,16 @@ export class AwsError extends Error {
     this.status = status;
     this.members = members;
   }
+}
+
+/** What a caller without a right gets. @param service as its actions name it @param reason AWS's words for what is lacking */
+export function accessDenied(service: string, reason: string): AwsError {
+  const { code, message, status } = keyRefusalOf(service, reason) ?? {
+    code: 'AccessDeniedException',
+    message: reason,
+    status: 400,
+  };
+  return new AwsError(code, message, {}, status);
 }
 
 /** One call as it came in. */

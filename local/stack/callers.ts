@@ -1,12 +1,14 @@
 /** Knows who calls the local services, by access key, and what each may do. */
 import { createHash, randomBytes } from 'node:crypto';
 import { type Decision, decide } from '../services/iam/evaluate.ts';
+import { keyCallsOf } from '../services/iam/keys.ts';
 import {
   type ApiCall,
   type Authorize,
   type AuthorizeService,
   type CompiledStatement,
   compilePolicy,
+  type PolicyStatement,
   type Principal,
 } from '../services/iam/policy.ts';
 import { ACCOUNT_ID } from './account.ts';
@@ -37,6 +39,8 @@ export interface Callers {
   keyOf(functionName: string): AccessKey;
   /** Key of a person whose only rights are these managed policies, by their ARNs: the same each time. */
   keyWith(policyArns: readonly string[]): AccessKey;
+  /** Key of a role or user of another account: the same each time. */
+  keyOfOther(other: OtherPrincipal): AccessKey;
   /** ARN of a caller, as Lambda tells a function of it. */
   arnOf(accessKeyId: string): string;
   /** What belongs to an access key id. */
@@ -45,6 +49,14 @@ export interface Callers {
   allowed: readonly FunctionCall[];
   /** Calls of functions that were refused, each once. */
   denied: readonly FunctionCall[];
+}
+
+/** A role or a user of another account. */
+export interface OtherPrincipal {
+  /** Such as `arn:aws:iam::444455556666:role/exporter`. */
+  arn: string;
+  /** What that account allows it. */
+  policy: readonly PolicyStatement[];
 }
 
 /** The person at the machine: may do everything. The services listen on 127.0.0.1 only. */
@@ -92,6 +104,22 @@ export function createCallers({ plan, records, onDenied }: CallersOptions): Call
     records.used(decision.grants);
     return undefined;
   };
+  const authorizeOne = (caller: Caller, call: ApiCall): string | undefined => {
+    const decision = decide(caller.principal, withCaller(call, caller), {
+      identity: caller.identity,
+      resource: policies.ofResource(call.resource),
+    });
+    if ('grants' in decision) records.used(decision.grants);
+    const { functionName } = caller;
+    if (functionName === undefined || call.isOptional)
+      return 'refusal' in decision ? decision.refusal : undefined;
+    const { action, resource } = call;
+    // Objects of one prefix count as one: what matters is the grant, and keys are many.
+    const identity = `${functionName} ${action} ${resource.split('/').slice(0, 2).join('/')}`;
+    const seen = 'grants' in decision ? allowed : denied;
+    if (!seen.has(identity)) seen.set(identity, { functionName, action, resource });
+    return 'refusal' in decision ? refuse(decision.refusal, identity) : undefined;
+  };
 
   return {
     get allowed() {
@@ -107,6 +135,10 @@ export function createCallers({ plan, records, onDenied }: CallersOptions): Call
       const person = newPerson(policyArns, policyArns.flatMap(policies.ofIdentity));
       return (callers.get(person.key.accessKeyId) ?? add(person)).key;
     },
+    keyOfOther(other) {
+      const caller = newOther(other);
+      return (callers.get(caller.key.accessKeyId) ?? add(caller)).key;
+    },
     authorizeService: (service, sourceArn, call) =>
       settle(decideForService(policies, service, sourceArn, call), call),
     authorizeAnybody: (call) => settle(decideForAnybody(policies, call), call),
@@ -114,31 +146,24 @@ export function createCallers({ plan, records, onDenied }: CallersOptions): Call
       const caller = callers.get(accessKeyId);
       if (caller === undefined)
         return `The access key "${accessKeyId}" is not known to the local stack (yours is ${OPERATOR.accessKeyId}).`;
-      const decision = decide(caller.principal, withCaller(call, caller), {
-        identity: caller.identity,
-        resource: policies.ofResource(call.resource),
-      });
-      if ('grants' in decision) records.used(decision.grants);
-      const { functionName } = caller;
-      if (functionName === undefined || call.isOptional)
-        return 'refusal' in decision ? decision.refusal : undefined;
-      const { action, resource } = call;
-      // Objects of one prefix count as one: what matters is the grant, and keys are many.
-      const identity = `${functionName} ${action} ${resource.split('/').slice(0, 2).join('/')}`;
-      const seen = 'grants' in decision ? allowed : denied;
-      if (!seen.has(identity)) seen.set(identity, { functionName, action, resource });
-      return 'refusal' in decision ? refuse(decision.refusal, identity) : undefined;
+      for (const each of [call, ...keyCallsOf(call, policies.keyOf(call.resource))]) {
+        const reason = authorizeOne(caller, each);
+        if (reason !== undefined) return reason;
+      }
+      return undefined;
     },
   };
 }
 
-/** The call, with what AWS knows of every caller of the account. */
+/** The call, with what AWS knows of every caller. */
 function withCaller(call: ApiCall, { principal }: Caller): ApiCall {
+  const { accountId = ACCOUNT_ID } = principal;
   const context = {
     'aws:PrincipalArn': principal.arns.at(-1)!,
-    'aws:PrincipalAccount': ACCOUNT_ID,
+    'aws:PrincipalAccount': accountId,
     'aws:PrincipalIsAWSService': 'false',
     'aws:ResourceAccount': ACCOUNT_ID,
+    ...(call.action.startsWith('kms:') ? { 'kms:CallerAccount': accountId } : {}),
     ...call.context,
   };
   return { ...call, context };
@@ -175,6 +200,18 @@ function newPerson(policyArns: readonly string[], identity: readonly CompiledSta
     key: newKey(`people ${names.join(' ')}`),
     principal: { name: arn, arns: [arn], accountId: ACCOUNT_ID },
     identity,
+  };
+}
+
+/** @throws for what is no ARN of a role or user of another account */
+function newOther({ arn, policy }: OtherPrincipal): Caller {
+  const [, accountId] = /^arn:aws:iam::(\d{12}):(?:role|user)\/.+$/.exec(arn) ?? [];
+  if (accountId === undefined || accountId === ACCOUNT_ID)
+    throw new Error(`"${arn}" is no ARN of a role or a user of an account other than ${ACCOUNT_ID}.`);
+  return {
+    key: newKey(`others ${arn} ${JSON.stringify(policy)}`),
+    principal: { name: arn, arns: [arn], accountId },
+    identity: compilePolicy(policy, arn),
   };
 }
 

@@ -16,6 +16,10 @@ export interface ResourceValues {
   ref(logicalId: string): string;
   /** @throws when the attribute has no local value */
   attribute(logicalId: string, name: string): string;
+  /** Output of another stack; `undefined`: there is none. @default there are no other stacks */
+  outputOf?(stackName: string, outputName: string): unknown;
+  /** What another stack exports; `undefined`: there is none. @default there are no other stacks */
+  exported?(exportName: string): unknown;
 }
 
 /** Resolves every intrinsic in a value, at any depth. */
@@ -121,6 +125,14 @@ class Resolver {
         throw new Error(`${path}: the mapping ${map}.${first}.${second} is not there.`);
       return value;
     },
+    'Fn::GetStackOutput': (argument, path) => {
+      const { StackName, OutputName } = this.resolve(argument, path) as Record<string, string>;
+      return this.#values.outputOf?.(StackName!, OutputName!) ?? missing(path, `${StackName}.${OutputName}`);
+    },
+    'Fn::ImportValue': (argument, path) => {
+      const name = String(this.resolve(argument, path));
+      return this.#values.exported?.(name) ?? missing(path, name);
+    },
   };
 
   #ref(name: string): unknown {
@@ -154,6 +166,10 @@ class Resolver {
     if (definition === undefined) throw new Error(`The template has no condition "${name}".`);
     return this.resolve(definition, `Conditions.${name}`) === true;
   }
+}
+
+function missing(path: string, name: string): never {
+  throw new Error(`${path}: no stack that this one depends on gives "${name}".`);
 }
 
 function splitOnce(text: string): [string, string] {

@@ -4,7 +4,7 @@ import type { FunctionStats } from '../services/lambda/runtime-api.ts';
 import type { Invocation } from '../services/lambda/sandbox.ts';
 import type { Notification } from '../services/sns/topics.ts';
 import type { QueueDepth } from '../services/sqs/sqs.ts';
-import type { FunctionCall } from './callers.ts';
+import type { FunctionCall, OtherPrincipal } from './callers.ts';
 
 /** Where the services listen: `http://127.0.0.1:PORT`. */
 export interface LocalEndpoints {
@@ -56,6 +56,8 @@ export interface LocalStack {
   credentialsWith(policyArns: readonly string[]): { accessKeyId: string; secretAccessKey: string };
   /** Credentials of a function: what its role may do. @param functionName role or physical name */
   credentialsOf(functionName: string): { accessKeyId: string; secretAccessKey: string };
+  /** Credentials of a role or a user of another account. @throws for an ARN of this account */
+  credentialsOfOther(other: OtherPrincipal): { accessKeyId: string; secretAccessKey: string };
   /** Names and ARNs of what was built. */
   resources: LocalResources;
   /** The outputs of the template, as `cdk deploy` would print them. */

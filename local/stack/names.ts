@@ -1,7 +1,7 @@
 /** Gives each resource of a template its local physical id and ARN. */
 import { createHash } from 'node:crypto';
-import { createResolver, type LocalAccount, type Resolve } from './intrinsics.ts';
-import type { Template, TemplateResource } from './template.ts';
+import { createResolver, type LocalAccount, type Resolve, type ResourceValues } from './intrinsics.ts';
+import type { SynthesizedStack, Template, TemplateResource } from './template.ts';
 
 /** The property of the name, and the longest name that AWS allows, in characters. */
 const NAMES: Record<string, { property: string; maxLength: number }> = {
@@ -32,6 +32,14 @@ export interface NamedTemplate {
   arnOf(logicalId: string): string;
   /** The resources of a type with their properties resolved; those whose condition is false are left out. */
   resourcesOf(...types: string[]): NamedResource[];
+  /** Those of the stacks that are deployed before this one: what they have made is there. */
+  dependencies: readonly NamedStack[];
+}
+
+/** A template by the name of its stack. */
+export interface NamedStack extends NamedTemplate {
+  stackName: string;
+  outputs: NonNullable<Template['Outputs']>;
 }
 
 /** A resource with its local values. */
@@ -46,6 +54,20 @@ export interface NamedResource {
   properties: object;
 }
 
+/** A stack with the stacks that it depends on. For parameters and errors, see {@link nameResources}. */
+export function nameStack(
+  { stackName, template, dependencies }: SynthesizedStack,
+  account: LocalAccount,
+  queueUrl: (name: string) => string,
+  functionUrl?: (name: string) => string,
+): NamedStack {
+  const others = dependencies.map((each) =>
+    nameStack(each, { ...account, stackName: each.stackName }, queueUrl),
+  );
+  const named = nameResources(template, account, queueUrl, functionUrl, others);
+  return { ...named, stackName, outputs: template.Outputs ?? {} };
+}
+
 /**
  * @param queueUrl gives the URL of a local queue; it changes with the port, so it is asked for late
  * @param functionUrl the same for the URL of a function or an HTTP API, without a slash at its end
@@ -56,6 +78,7 @@ export function nameResources(
   account: LocalAccount,
   queueUrl: (name: string) => string,
   functionUrl: (name: string) => string = noUrl,
+  dependencies: readonly NamedStack[] = [],
 ): NamedTemplate {
   const { stackName } = account;
 
@@ -70,7 +93,8 @@ export function nameResources(
     const rule = NAMES[Type];
     const given = rule === undefined ? undefined : Properties[rule.property];
     if (given !== undefined) return String(resolve(given));
-    const name = `${stackName}-${logicalId}`;
+    const name =
+      Type === 'AWS::KMS::Key' ? uuidFor(`${stackName} ${logicalId}`) : `${stackName}-${logicalId}`;
     const fitted = cutName(name, rule?.maxLength ?? Number.POSITIVE_INFINITY);
     return Type === 'AWS::S3::Bucket' ? fitted.toLowerCase() : fitted;
   }
@@ -106,12 +130,14 @@ export function nameResources(
         `Fn::GetAtt ${logicalId}.${attribute} (${Type}) has no local value. Add it in local/stack/names.ts.`,
       );
     },
+    ...outputsOf(dependencies),
   });
 
   return {
     resolve,
     nameOf,
     arnOf,
+    dependencies,
     resourcesOf(...types) {
       return Object.entries(template.Resources)
         .filter(([, { Type }]) => types.includes(Type))
@@ -123,6 +149,21 @@ export function nameResources(
           name: nameOf(logicalId),
           properties: resolve(Properties) as object,
         }));
+    },
+  };
+}
+
+function outputsOf(dependencies: readonly NamedStack[]): Pick<ResourceValues, 'outputOf' | 'exported'> {
+  return {
+    outputOf(wanted, outputName) {
+      const stack = dependencies.find(({ stackName }) => stackName === wanted);
+      return stack?.resolve(stack.outputs[outputName]?.Value);
+    },
+    exported(exportName) {
+      for (const { outputs, resolve } of dependencies)
+        for (const { Value, Export } of Object.values(outputs))
+          if (resolve(Export?.Name) === exportName) return resolve(Value);
+      return undefined;
     },
   };
 }
@@ -155,6 +196,8 @@ function localArn(type: string, name: string, { region, accountId }: LocalAccoun
       return `arn:aws:iam::${accountId}:role/${name}`;
     case 'AWS::IAM::ManagedPolicy':
       return `arn:aws:iam::${accountId}:policy/${name}`;
+    case 'AWS::KMS::Key':
+      return arn('kms', `key/${name}`);
     case 'AWS::CloudWatch::Alarm':
       return arn('cloudwatch', `alarm:${name}`);
     case 'AWS::SNS::Topic':
@@ -179,6 +222,11 @@ function cutName(name: string, maxLength: number): string {
   if (name.length <= maxLength) return name;
   const suffix = `-${digest(name).slice(0, 8)}`;
   return name.slice(0, maxLength - suffix.length) + suffix;
+}
+
+/** As AWS names keys. */
+function uuidFor(text: string): string {
+  return digest(text).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/, '$1-$2-$3-$4-$5');
 }
 
 function digest(text: string): string {

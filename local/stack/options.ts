@@ -4,6 +4,7 @@ import type { BusEvent } from '../services/eventbridge/events.ts';
 import type { ServiceCall } from '../services/interception.ts';
 import type { Notification } from '../services/sns/topics.ts';
 import type { LocalEndpoints } from './local-stack.ts';
+import type { KeyPolicies } from './policies.ts';
 
 /** A call of one of the functions, which {@link LocalStackOptions.onCall} sees. */
 export interface ObservedCall extends Omit<ServiceCall, 'sessionToken'> {
@@ -48,6 +49,11 @@ export interface LocalStackOptions {
   ports?: Partial<Record<keyof LocalEndpoints, number | undefined>> | undefined;
   /** Gets each line that a function writes, and with the source `stack` each problem of the stack itself. */
   onLog?: ((line: string, source: string) => void) | undefined;
+  /**
+   * Policies of KMS keys that are in no stack of the assembly, by ARN. @default what AWS gives a new key: the policies of the
+   * account decide, and no service may use it by itself
+   */
+  keyPolicies?: KeyPolicies | undefined;
   /** Folder for what calls came to, see `call-records.ts`. @default BATCHDROP_CALL_RECORDS of the environment, if set */
   callRecords?: string | undefined;
   /** Sees every event that reaches EventBridge. */

@@ -1,6 +1,7 @@
 /** The policies of a template: those of roles and people, and those that resources have of their own. */
 import type { Condition } from '../services/iam/conditions.ts';
 import { type Decision, decide } from '../services/iam/evaluate.ts';
+import { keyCallsOf, keyContextOfService } from '../services/iam/keys.ts';
 import {
   type ApiCall,
   type CompiledStatement,
@@ -10,6 +11,7 @@ import {
   type Principal,
 } from '../services/iam/policy.ts';
 import { ACCOUNT_ID } from './account.ts';
+import { type KeyOf, readKeys } from './encryption.ts';
 import type { NamedResource, NamedTemplate } from './names.ts';
 
 /** Every policy that a call may be held against. */
@@ -18,6 +20,8 @@ export interface StackPolicies {
   ofIdentity(arn: string): readonly CompiledStatement[];
   /** By ARN of what is acted on; an object's is its bucket's. `undefined`: it has none. */
   ofResource(arn: string): readonly CompiledStatement[] | undefined;
+  /** With what a resource is encrypted. */
+  keyOf: KeyOf;
   /** Everything that all of them allow. */
   grants: readonly Grant[];
 }
@@ -26,41 +30,94 @@ interface Document {
   Statement: PolicyStatement | PolicyStatement[];
 }
 
-/** Reads what a template says. @throws naming what of a policy is not evaluated here */
-export function readPolicies(named: NamedTemplate): StackPolicies {
+/** Policies of keys that are in no template, by ARN. */
+export type KeyPolicies = Readonly<Record<string, readonly PolicyStatement[]>>;
+
+/** What AWS gives a key by default: the policies of its account decide. */
+const DEFAULT_KEY_POLICY: PolicyStatement = {
+  Effect: 'Allow',
+  Principal: { AWS: `arn:aws:iam::${ACCOUNT_ID}:root` },
+  Action: 'kms:*',
+  Resource: '*',
+};
+
+/**
+ * Reads what a template says, with the policies of resources of the stacks that it depends on.
+ *
+ * @param keyPolicies of keys that are in none of them. Default of each: what AWS gives a key by default.
+ * @throws naming what of a policy is not evaluated here
+ */
+export function readPolicies(named: NamedTemplate, keyPolicies: KeyPolicies = {}): StackPolicies {
+  const templates = [named, ...named.dependencies];
+  const defaultKeyPolicy = compilePolicy([DEFAULT_KEY_POLICY], 'a key that is in no template');
   const identities = new Map<string, CompiledStatement[]>();
   const resources = new Map<string, CompiledStatement[]>();
   const add = (to: Map<string, CompiledStatement[]>, arn: string, statements: CompiledStatement[]) =>
     to.set(arn, [...(to.get(arn) ?? []), ...statements]);
   for (const { arn, statements } of identityPolicies(named)) add(identities, arn, statements);
-  for (const { arn, statements } of resourcePolicies(named)) add(resources, arn, statements);
+  for (const { arn, statements } of templates.flatMap(resourcePolicies)) add(resources, arn, statements);
+  for (const [arn, statements] of Object.entries(keyPolicies))
+    add(resources, arn, compilePolicy(statements, `the key ${arn}`));
+  const ofKey = (arn: string) => (arn.startsWith('arn:aws:kms:') ? defaultKeyPolicy : undefined);
   return {
     ofIdentity: (arn) => identities.get(arn) ?? [],
-    ofResource: (arn) => resources.get(arn) ?? resources.get(arn.split('/', 1)[0]!),
+    ofResource: (arn) => resources.get(arn) ?? resources.get(arn.split('/', 1)[0]!) ?? ofKey(arn),
+    keyOf: readKeys(templates),
     grants: [...identities.values(), ...resources.values()].flat().flatMap(({ grants }) => grants),
   };
 }
 
-/** Holds a call of one of AWS's services against the policy of what it acts on. @param sourceArn for what it calls */
+/**
+ * Holds a call of one of AWS's services against the policy of what it acts on, and against that of the key with which this is
+ * encrypted.
+ *
+ * @param sourceArn for what it calls
+ */
 export function decideForService(
   policies: StackPolicies,
   service: string,
   sourceArn: string,
   call: ApiCall,
 ): Decision {
-  const context = {
+  const own = decideAsService(policies, service, sourceArn, call);
+  return 'refusal' in own ? own : joined(own, decideKeyForService(policies, service, sourceArn, call));
+}
+
+/** The part of {@link decideForService} that is about the key. */
+export function decideKeyForService(
+  policies: StackPolicies,
+  service: string,
+  sourceArn: string,
+  call: ApiCall,
+): Decision {
+  return keyCallsOf(call, policies.keyOf(call.resource))
+    .map((each) => decideAsService(policies, service, sourceArn, each))
+    .reduce(joined, { grants: [] });
+}
+
+/** Both must be allowed. */
+function joined(one: Decision, other: Decision): Decision {
+  if ('refusal' in one) return one;
+  return 'refusal' in other ? other : { grants: [...one.grants, ...other.grants] };
+}
+
+function decideAsService(
+  policies: StackPolicies,
+  service: string,
+  sourceArn: string,
+  call: ApiCall,
+): Decision {
+  const known = {
     'aws:PrincipalIsAWSService': 'true',
     'aws:SecureTransport': 'true',
     'aws:SourceArn': sourceArn,
     'aws:SourceAccount': ACCOUNT_ID,
     ...call.context,
   };
+  const context = call.action.startsWith('kms:') ? keyContextOfService(service, known) : known;
   const principal: Principal = { name: service, arns: [], service };
-  return decide(
-    principal,
-    { ...call, context },
-    { identity: [], resource: policies.ofResource(call.resource) },
-  );
+  const resource = policies.ofResource(call.resource);
+  return decide(principal, { ...call, context }, { identity: [], resource });
 }
 
 /** Holds a call that nobody has signed against the policy of what it acts on. */

@@ -19,7 +19,7 @@ import { ACCOUNT_ID, REGION } from './account.ts';
 import { CALL_RECORDS_VARIABLE, openCallRecords } from './call-records.ts';
 import { type Callers, createCallers, OPERATOR } from './callers.ts';
 import type { LocalEndpoints } from './local-stack.ts';
-import { nameResources } from './names.ts';
+import { nameStack } from './names.ts';
 import type { LocalStackOptions } from './options.ts';
 import type { StackPlan, UrlPlan } from './plan.ts';
 import { ensureBuckets, ensureTables, freeDeadClaims, type ServiceAccess } from './provision.ts';
@@ -79,8 +79,8 @@ export async function startServices(input: ServicesInput) {
     },
   });
   input.onStarted(urls.close);
-  const named = nameResources(synthesized.template, account, sqs.queueUrl, urls.urlOf);
-  const plan = planStack(synthesized, named);
+  const named = nameStack(synthesized, account, sqs.queueUrl, urls.urlOf);
+  const plan = planStack(synthesized, named, options.keyPolicies);
   void input.functions.then((functions) => targets.resolve(targetsOf(plan, functions, callers)));
   const records = openCallRecords(options.callRecords ?? process.env[CALL_RECORDS_VARIABLE]);
   const callers = createCallers({ plan, records, onDenied: report });

@@ -15,7 +15,7 @@
  * - `secrets.json`: values that were put; only the user may read it. The key given to `startLocalStack` is not written.
  * - `logs/<function>.log`, `logs/notifications.jsonl` (messages to SNS topics), `tmp/` (emptied at start), `stack-id`, `lock`.
  *
- * What is not there: encryption, TLS, lifecycle rules, batching windows, log retention.
+ * What is not there: encryption (rights on keys are looked at all the same), TLS, lifecycle rules, batching windows, log retention.
  */
 
 import { resolve as resolvePath } from 'node:path';
@@ -143,6 +143,7 @@ function describe(
     endpoints,
     credentials: OPERATOR,
     credentialsWith: callers.keyWith,
+    credentialsOfOther: callers.keyOfOther,
     credentialsOf: (name: string) => callers.keyOf(roles.functions[name]?.name ?? name),
     resources,
     undelivered: plan.undelivered,

@@ -16,13 +16,15 @@ export interface Template {
   Parameters?: Record<string, { Type: string; Default?: unknown }>;
   Conditions?: Record<string, unknown>;
   Mappings?: Record<string, Record<string, Record<string, unknown>>>;
-  Outputs?: Record<string, { Value: unknown }>;
+  Outputs?: Record<string, { Value: unknown; Export?: { Name: unknown } }>;
 }
 
 /** One synthesized stack. */
 export interface SynthesizedStack {
   stackName: string;
   template: Template;
+  /** Stacks of the assembly that are deployed before it. */
+  dependencies: readonly SynthesizedStack[];
   /**
    * Folder of the asset that would be uploaded under this object key.
    *
@@ -37,6 +39,7 @@ interface Manifest {
     {
       type: string;
       properties?: { templateFile?: string; stackName?: string; directoryName?: string };
+      dependencies?: string[];
     }
   >;
 }
@@ -75,8 +78,9 @@ function listStacks(folder: string): SynthesizedStack[] {
   }
   const manifest: Manifest = readJson(manifestFile);
   const stacks: SynthesizedStack[] = [];
+  const byId = new Map<string, SynthesizedStack>();
   const assets = new Map<string, string>();
-  for (const [id, { type, properties }] of Object.entries(manifest.artifacts ?? {})) {
+  for (const [id, { type, properties, dependencies = [] }] of Object.entries(manifest.artifacts ?? {})) {
     if (type === 'cdk:cloud-assembly' && properties?.directoryName !== undefined) {
       stacks.push(...listStacks(join(folder, properties.directoryName)));
     }
@@ -90,9 +94,12 @@ function listStacks(folder: string): SynthesizedStack[] {
       }
     }
     if (type === 'aws:cloudformation:stack' && properties?.templateFile !== undefined) {
-      stacks.push({
+      const stack: SynthesizedStack = {
         stackName: properties.stackName ?? id,
         template: readJson(join(folder, properties.templateFile)),
+        get dependencies() {
+          return dependencies.flatMap((each) => byId.get(each) ?? []);
+        },
         assetFolder(objectKey) {
           const path = assets.get(objectKey);
           if (path !== undefined && existsSync(path)) return path;
@@ -100,7 +107,9 @@ function listStacks(folder: string): SynthesizedStack[] {
             `The assembly in ${folder} has no asset "${objectKey}". Run "npx cdk synth" again.`,
           );
         },
-      });
+      };
+      byId.set(id, stack);
+      stacks.push(stack);
     }
   }
   return stacks;

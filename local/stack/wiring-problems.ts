@@ -6,9 +6,12 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EventTarget } from '../services/eventbridge/events.ts';
 import { decide } from '../services/iam/evaluate.ts';
-import { ACCOUNT_ID } from './account.ts';
+import { keyCallsOf } from '../services/iam/keys.ts';
+import type { ApiCall } from '../services/iam/policy.ts';
+import { ACCOUNT_ID, REGION } from './account.ts';
+import type { NamedTemplate } from './names.ts';
 import type { FunctionPlan, StackPlan } from './plan.ts';
-import { decideForService } from './policies.ts';
+import { decideForService, decideKeyForService, type StackPolicies } from './policies.ts';
 
 /** What the bootstrap looks for (local/services/lambda/bootstrap.mjs), as AWS's own does. */
 const MODULE_EXTENSIONS = ['.mjs', '.js', '.cjs'];
@@ -44,12 +47,17 @@ export function findEventSourceProblems(plan: StackPlan): string[] {
   return plan.eventSources.flatMap(({ queueName, functionName }) => {
     const queue = plan.queues.find(({ name }) => name === queueName)!;
     const target = plan.functions.find(({ name }) => name === functionName)!;
-    const problems = EVENT_SOURCE_ACTIONS.filter(
-      (action) => !mayByRole(plan, target, { action, resource: queue.arn }),
-    ).map(
-      (action) =>
-        `the role of ${target.path} does not allow ${action} on ${queue.path}, which it is mapped to`,
-    );
+    const problems = EVENT_SOURCE_ACTIONS.flatMap((action) => {
+      const call: ApiCall = { action, resource: queue.arn };
+      const refused = [call, ...keyCallsOf(call, plan.policies.keyOf(queue.arn))].filter(
+        (each) => !mayByRole(plan, target, each),
+      );
+      return refused.map(
+        (each) =>
+          `the role of ${target.path} does not allow ${each.action} on ${each === call ? '' : 'the key of '}${queue.path}, ` +
+          'which it is mapped to',
+      );
+    });
     const visibilityMs = Number(queue.attributes.VisibilityTimeout ?? DEFAULT_VISIBILITY_SECONDS) * 1000;
     if (visibilityMs < target.timeoutMs) {
       problems.push(
@@ -61,13 +69,9 @@ export function findEventSourceProblems(plan: StackPlan): string[] {
   });
 }
 
-function mayByRole(
-  { policies }: StackPlan,
-  { roleArn }: FunctionPlan,
-  call: { action: string; resource: string },
-): boolean {
+function mayByRole({ policies }: StackPlan, { roleArn }: FunctionPlan, call: ApiCall): boolean {
   const role = { name: roleArn, arns: [roleArn], accountId: ACCOUNT_ID };
-  const context = { 'aws:SecureTransport': 'true' };
+  const context = { 'aws:SecureTransport': 'true', ...call.context };
   const identity = policies.ofIdentity(roleArn);
   const decision = decide(
     role,
@@ -84,13 +88,37 @@ export function findSubscriptionProblems(plan: StackPlan): string[] {
       const resource = plan.queues.find((queue) => queue.name === name)!.arn;
       const call = { action: 'sqs:SendMessage', resource };
       const decision = decideForService(plan.policies, 'sns.amazonaws.com', topic.arn, call);
-      return 'grants' in decision
-        ? []
-        : [
-            `topic "${topic.arn}" may not send to the queue "${name}": no queue policy allows it to sns.amazonaws.com`,
-          ];
+      if ('grants' in decision) return [];
+      const why = decision.refusal.includes('kms:')
+        ? decision.refusal
+        : 'no queue policy allows it to sns.amazonaws.com';
+      return [`topic "${topic.arn}" may not send to the queue "${name}": ${why}`];
     }),
   );
+}
+
+/** CloudFormation refuses a log group whose key CloudWatch Logs may not use. */
+export function findLogGroupProblems(named: NamedTemplate, policies: StackPolicies): string[] {
+  return named.resourcesOf('AWS::Logs::LogGroup').flatMap(({ logicalId, path }) => {
+    const resource = named.arnOf(logicalId);
+    const call = { action: 'logs:PutLogEvents', resource };
+    const decision = decideKeyForService(policies, `logs.${REGION}.amazonaws.com`, resource, call);
+    return 'grants' in decision ? [] : [`${path}: its key cannot be used: ${decision.refusal}`];
+  });
+}
+
+/** CloudWatch needs rights on the key of a topic that an alarm tells; without them, nobody hears of the alarm. */
+export function findAlarmTopicProblems({ alarms, policies }: StackPlan): string[] {
+  return alarms.flatMap(({ name, arn, actions }) => {
+    const topics = new Set(Object.values(actions).flat());
+    return [...topics].flatMap((resource) => {
+      const call = { action: 'sns:Publish', resource };
+      const decision = decideKeyForService(policies, 'cloudwatch.amazonaws.com', arn, call);
+      return 'grants' in decision
+        ? []
+        : [`alarm "${name}" may not tell the topic "${resource}": ${decision.refusal}`];
+    });
+  });
 }
 
 /** EventBridge needs the target's own permission. */
@@ -102,6 +130,8 @@ export function findTargetProblems(plan: StackPlan): string[] {
         return [`rule "${rule.name}" has the target ${nameOf(target)}, which is not in the stack`];
       const decision = decideForService(plan.policies, 'events.amazonaws.com', rule.arn, call);
       if ('grants' in decision) return [];
+      if (decision.refusal.includes('kms:'))
+        return [`rule "${rule.name}" may not send to ${nameOf(target)}: ${decision.refusal}`];
       const [verb, lacking] =
         target.kind === 'queue' ? ['send to', 'queue policy'] : ['invoke', 'AWS::Lambda::Permission'];
       return [

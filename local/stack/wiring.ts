@@ -9,12 +9,14 @@ import { planAlarms, planDashboards, planTopics } from './alarms.ts';
 import { layerFolders, mountLayers } from './layers.ts';
 import type { NamedResource, NamedTemplate } from './names.ts';
 import type { BucketPlan, EventSourcePlan, FunctionPlan, QueuePlan, StackPlan, TablePlan } from './plan.ts';
-import { readPolicies } from './policies.ts';
+import { type KeyPolicies, readPolicies } from './policies.ts';
 import type { SynthesizedStack } from './template.ts';
 import { planUrls } from './urls.ts';
 import {
+  findAlarmTopicProblems,
   findEventSourceProblems,
   findHandlerProblems,
+  findLogGroupProblems,
   findQueueProblems,
   findSubscriptionProblems,
   findTargetProblems,
@@ -52,9 +54,11 @@ const READ = [
   'AWS::ApiGatewayV2::Integration',
   'AWS::ApiGatewayV2::Route',
   'AWS::SNS::Subscription',
+  'AWS::KMS::Key',
+  'AWS::Logs::LogGroup',
 ];
 /** Nothing on one machine depends on them. */
-const IGNORED = ['AWS::ApiGatewayV2::Stage', 'AWS::CDK::Metadata', 'AWS::Logs::LogGroup'];
+const IGNORED = ['AWS::ApiGatewayV2::Stage', 'AWS::CDK::Metadata', 'AWS::KMS::Alias'];
 
 /** AWS: defaults of a function. */
 const DEFAULT_TIMEOUT_SECONDS = 3;
@@ -65,9 +69,14 @@ const DEFAULT_BATCH_SIZE = 10;
 /**
  * Makes the plan.
  *
+ * @param keyPolicies see {@link readPolicies}
  * @throws one error that names every mistake found
  */
-export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackPlan {
+export function planStack(
+  stack: SynthesizedStack,
+  named: NamedTemplate,
+  keyPolicies?: KeyPolicies,
+): StackPlan {
   const problems: string[] = [];
   for (const [logicalId, { Type }] of Object.entries(stack.template.Resources)) {
     if ([...BUILT, ...READ, ...IGNORED].includes(Type)) continue;
@@ -91,9 +100,12 @@ export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackP
     undelivered.push(...elsewhere);
     return planRule(resource, elsewhere, named, problems);
   });
-  const policies = readPolicies(named);
+  const policies = readPolicies(named, keyPolicies);
   const plan: StackPlan = {
-    buckets: named.resourcesOf('AWS::S3::Bucket').map(planBucket),
+    // Its own come first.
+    buckets: [named, ...named.dependencies].flatMap((each) =>
+      each.resourcesOf('AWS::S3::Bucket').map(planBucket),
+    ),
     tables: named.resourcesOf('AWS::DynamoDB::Table', 'AWS::DynamoDB::GlobalTable').map(planTable),
     queues,
     functions,
@@ -121,6 +133,8 @@ export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackP
     ...findTargetProblems(plan),
     ...findSubscriptionProblems(plan),
     ...findQueueProblems(plan),
+    ...findLogGroupProblems(named, policies),
+    ...findAlarmTopicProblems(plan),
   );
   if (problems.length > 0) {
     throw new Error(`The synthesized stack "${stack.stackName}" would not work:\n- ${problems.join('\n- ')}`);

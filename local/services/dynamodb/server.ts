@@ -11,6 +11,7 @@ import {
   AwsError,
   type AwsJsonRequest,
   type AwsJsonResponse,
+  accessDenied,
   startAwsJsonServer,
 } from '../aws-json-server.ts';
 import type { Authorize } from '../iam/policy.ts';
@@ -133,7 +134,7 @@ class Front {
       await this.#schemaOf(table).catch(() => undefined);
     for (const call of apiCallsOf(operation, input, (table) => this.#schemas.get(table)?.partitionKeys)) {
       const reason = this.#authorize(accessKeyId, { ...call, context: { ...context, ...call.context } });
-      if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
+      if (reason !== undefined) throw accessDenied('dynamodb', reason);
     }
   }
 

@@ -1,12 +1,13 @@
 /**
- * Whether a call is allowed, as IAM decides within one account: an explicit deny of any policy wins; then one policy that
- * allows is enough, the caller's or the resource's own. A service of AWS's and anybody have no policies of their own. The
- * policy of a KMS key must allow by itself, or leave it to the account's policies. Source: IAM user guide, "Policy
- * evaluation logic"; KMS developer guide, "Key policies".
+ * Whether a call is allowed, as IAM decides: an explicit deny of any policy wins; then, within one account, one policy that
+ * allows is enough, the caller's or the resource's own. A caller of another account needs both. A service of AWS's and anybody
+ * have no policies of their own. The policy of a KMS key must allow by itself, or leave it to the account's policies. Source:
+ * IAM user guide, "Policy evaluation logic" and "Cross-account policy evaluation logic"; KMS developer guide, "Key policies".
  *
  * Not evaluated: policies of organizations and of VPC endpoints, permissions boundaries, session policies. AWS managed
  * policies (logging, tracing) are taken as empty.
  */
+import type { RequestContext } from './conditions.ts';
 import type { ApiCall, CompiledStatement, Grant, Principal } from './policy.ts';
 
 /** Policies that have to do with a call. */
@@ -33,15 +34,29 @@ export function decide(principal: Principal, call: ApiCall, { identity, resource
     return { refusal: refusal(principal, call, 'with an explicit deny in an identity-based policy') };
   if (ofResource.some(({ statement }) => statement.effect === 'Deny'))
     return { refusal: refusal(principal, call, 'with an explicit deny in a resource-based policy') };
+  if (isOfAnotherAccount(principal, context)) {
+    const allowing = [ofResource.map(({ statement }) => statement), ofIdentity];
+    const lacking = ['resource-based', 'identity-based'][allowing.findIndex(({ length }) => length === 0)];
+    return lacking === undefined
+      ? { grants: allowing.flat().flatMap((statement) => statement.grantsFor(call)) }
+      : { refusal: refusalByDefault(principal, call, lacking) };
+  }
   const byResource = ofResource.filter(({ named }) => named === 'itself').map(({ statement }) => statement);
   const isKey = call.action.startsWith('kms:');
   const mayIdentity = !isKey || ofResource.some(({ named }) => named === 'account');
   const allowing = [...byResource, ...(mayIdentity ? ofIdentity : [])];
   if (allowing.length > 0) return { grants: allowing.flatMap((statement) => statement.grantsFor(call)) };
   const lacking = principal.service === undefined && mayIdentity ? 'identity-based' : 'resource-based';
-  return {
-    refusal: refusal(principal, call, `because no ${lacking} policy allows the ${call.action} action`),
-  };
+  return { refusal: refusalByDefault(principal, call, lacking) };
+}
+
+function isOfAnotherAccount({ accountId }: Principal, context: RequestContext): boolean {
+  const owner = context['aws:ResourceAccount'];
+  return accountId !== undefined && owner !== undefined && owner !== accountId;
+}
+
+function refusalByDefault(principal: Principal, call: ApiCall, lacking: string): string {
+  return refusal(principal, call, `because no ${lacking} policy allows the ${call.action} action`);
 }
 
 /** AWS's own wording. */

@@ -8,6 +8,8 @@ export interface ApiCall {
   action: string;
   /** ARN of what is acted on. */
   resource: string;
+  /** What the API calls it, where several of its operations need the same right. @default as the action */
+  operation?: string | undefined;
   /** What the service knows of the request, by condition key. @default nothing */
   context?: RequestContext | undefined;
   /** The right is no condition of the call: without it, the service only answers less. A lack is no mistake. */

@@ -32,6 +32,11 @@ export function header(call: Call, name: string): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
+/** Whether the answer is to have the checksum of the object. */
+export function wantsChecksum(call: Call): boolean {
+  return header(call, 'x-amz-checksum-mode')?.toUpperCase() === 'ENABLED';
+}
+
 /** The version that the request names; an empty `versionId` is refused, as by S3. */
 export function versionIdOf(call: Call): string | undefined {
   const versionId = call.query.get('versionId') ?? undefined;

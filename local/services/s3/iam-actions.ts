@@ -1,6 +1,6 @@
 import type { RequestContext } from '../iam/conditions.ts';
 import type { ApiCall } from '../iam/policy.ts';
-import { type Call, header } from './call.ts';
+import { type Call, header, wantsChecksum } from './call.ts';
 import { parseCopySource } from './copy-source.ts';
 import { BUCKET_DOCUMENTS, bucketDocumentOf } from './operations.ts';
 
@@ -33,7 +33,7 @@ export function iamActionsOf(call: Call): ApiCall[] {
       return [];
     case 'GetObject':
     case 'HeadObject':
-      return [{ action: `s3:GetObject${version}`, resource: object }];
+      return [{ action: `s3:GetObject${version}`, resource: object, operation: readOperation(call) }];
     case 'DeleteObject':
       return [{ action: `s3:DeleteObject${version}`, resource: object }, ...conditionActions(call, object)];
     case 'AbortMultipartUpload':
@@ -72,12 +72,19 @@ export function objectArn(bucket: string, key: string): string {
 }
 
 function putActions(call: Call, resource: string): ApiCall[] {
-  return [{ action: 's3:PutObject', resource }, ...conditionActions(call, resource)];
+  const { operation } = call;
+  return [{ action: 's3:PutObject', resource, operation }, ...conditionActions(call, resource)];
 }
 
-/** If-Match reveals the object that is there, so AWS asks for the right to read it. */
+/** A checksum is encrypted as the object is: who asks for it reads. */
+function readOperation(call: Call): string {
+  return wantsChecksum(call) ? 'GetObject' : call.operation;
+}
+
+/** If-Match reveals the object that is there, so AWS asks for the right to read it. Its content is not looked at. */
 function conditionActions(call: Call, resource: string): ApiCall[] {
-  return header(call, 'if-match') === undefined ? [] : [{ action: 's3:GetObject', resource }];
+  if (header(call, 'if-match') === undefined) return [];
+  return [{ action: 's3:GetObject', resource, operation: 'HeadObject' }];
 }
 
 function copySourceActions(call: Call): ApiCall[] {

@@ -2,7 +2,7 @@ import { pipeline } from 'node:stream/promises';
 import { defined } from '../../../src/core/base/defined.ts';
 import { type Segment, sliceSegments } from './blobs.ts';
 import { MAX_UPLOAD_BYTES, receiveBlob } from './body.ts';
-import { type Call, header, integerInQuery, sendEmpty, sendXml, versionIdOf } from './call.ts';
+import { type Call, header, integerInQuery, sendEmpty, sendXml, versionIdOf, wantsChecksum } from './call.ts';
 import { type ChecksumAlgorithm, createDigest, isChecksumAlgorithm } from './checksums.ts';
 import { getCopySource, parseCopySource } from './copy-source.ts';
 import { S3Error } from './errors.ts';
@@ -68,7 +68,6 @@ function requestedRange(call: Call, version: ObjectVersion): ByteRange | undefin
 
 function objectHeaders(call: Call, version: ObjectVersion, isWhole: boolean): Record<string, string> {
   const { checksum, partSizesBytes } = version;
-  const wantsChecksum = header(call, 'x-amz-checksum-mode')?.toUpperCase() === 'ENABLED';
   return {
     'content-type': 'binary/octet-stream',
     'x-amz-server-side-encryption': 'AES256',
@@ -80,7 +79,7 @@ function objectHeaders(call: Call, version: ObjectVersion, isWhole: boolean): Re
     ...(call.query.has('partNumber') && partSizesBytes
       ? { 'x-amz-mp-parts-count': String(partSizesBytes.length) }
       : {}),
-    ...(checksum && wantsChecksum && isWhole
+    ...(checksum && wantsChecksum(call) && isWhole
       ? { [`x-amz-checksum-${checksum.algorithm}`]: checksum.value, 'x-amz-checksum-type': checksum.type }
       : {}),
   };

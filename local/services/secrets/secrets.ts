@@ -2,7 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { AwsError, startAwsJsonServer } from '../aws-json-server.ts';
+import { AwsError, accessDenied, startAwsJsonServer } from '../aws-json-server.ts';
 import type { LocalService, ServiceOptions } from '../service.ts';
 
 /** A running Secrets Manager. */
@@ -67,7 +67,7 @@ export async function startSecrets(options: ServiceOptions & { file: string }): 
         resource: secret.arn,
         context,
       });
-      if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
+      if (reason !== undefined) throw accessDenied('secretsmanager', reason);
       return { status: 200, body: run(secret, input) };
     },
   });

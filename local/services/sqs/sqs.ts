@@ -9,6 +9,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingHttpHeaders } from 'node:http';
 import { buildApp } from 'fauxqs';
 import { accessKeyIdOf } from '../aws-json-server.ts';
+import { keyRefusalOf } from '../iam/keys.ts';
 import { contextOf } from '../iam/request-context.ts';
 import { SESSION_TOKEN_HEADER, type ServiceCall } from '../interception.ts';
 import type { LocalService, ServiceOptions } from '../service.ts';
@@ -220,8 +221,10 @@ function addHooks(
       reply.status(answer.status).header('content-type', 'application/x-amz-json-1.0');
       return reply.send(answer.body);
     }
-    reply.status(403).header('content-type', 'application/x-amz-json-1.0');
-    return reply.send({ __type: 'com.amazonaws.sqs#AccessDeniedException', message: reason });
+    const denied = { code: 'AccessDeniedException', message: reason, status: 403 };
+    const { code, message, status } = keyRefusalOf('sqs', reason) ?? denied;
+    reply.status(status).header('content-type', 'application/x-amz-json-1.0');
+    return reply.send({ __type: `com.amazonaws.sqs#${code}`, message });
   });
   // The last before fauxqs's own handler, which runs inside it.
   app.addHook('preHandler', (request, _reply, next) =>

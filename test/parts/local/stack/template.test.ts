@@ -2,8 +2,8 @@
 import { join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createResolver, type LocalAccount } from '../../../../local/stack/intrinsics.ts';
-import { nameResources } from '../../../../local/stack/names.ts';
-import { loadStack, type Template } from '../../../../local/stack/template.ts';
+import { nameResources, nameStack } from '../../../../local/stack/names.ts';
+import { loadStack, type SynthesizedStack, type Template } from '../../../../local/stack/template.ts';
 import { planStack } from '../../../../local/stack/wiring.ts';
 import { assetKey, pipelineTemplate, STACK_NAME, writeAssembly } from '../../../support/assembly.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
@@ -177,6 +177,50 @@ describe('local names', () => {
   });
 });
 
+describe('other stacks of the assembly', () => {
+  const base: SynthesizedStack = {
+    stackName: 'base',
+    template: {
+      Resources: { Key: { Type: 'AWS::KMS::Key', Properties: {} } },
+      Outputs: {
+        KeyArn: {
+          Value: { 'Fn::GetAtt': ['Key', 'Arn'] },
+          Export: { Name: { 'Fn::Sub': '${AWS::StackName}-key' } },
+        },
+      },
+    },
+    dependencies: [],
+    assetFolder: () => '',
+  };
+  const stack: SynthesizedStack = {
+    ...base,
+    stackName: 'shop',
+    template: { Resources: {} },
+    dependencies: [base],
+  };
+  const { resolve, dependencies } = nameStack(stack, ACCOUNT, queueUrl);
+  const keyArn = dependencies[0]!.arnOf('Key');
+
+  test('give what this one takes from them, by output and by export', () => {
+    expect(keyArn).toMatch(
+      /^arn:aws:kms:us-east-1:000000000000:key\/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
+    );
+    const output = { StackName: 'base', OutputName: 'KeyArn', Region: { Ref: 'AWS::Region' } };
+    expect(resolve({ 'Fn::GetStackOutput': output })).toBe(keyArn);
+    expect(resolve({ 'Fn::ImportValue': 'base-key' })).toBe(keyArn);
+  });
+
+  test.each([
+    [{ 'Fn::ImportValue': 'other' }, 'no stack that this one depends on gives "other"'],
+    [
+      { 'Fn::GetStackOutput': { StackName: 'base', OutputName: 'Other' } },
+      'no stack that this one depends on gives "base.Other"',
+    ],
+  ])('fail for what they do not give: %j', (value, message) => {
+    expect(() => resolve(value)).toThrow(message);
+  });
+});
+
 describe('wiring', () => {
   /** Plans the fixture after `change` has broken it. */
   function planOf(change: (resources: Template['Resources']) => void = () => {}) {
@@ -190,7 +234,7 @@ describe('wiring', () => {
       nameResources(stack.template, ACCOUNT, queueUrl, (name) => `http://urls/${name}`),
     );
   }
-  const properties = (resources: Template['Resources'], id: string) => resources[id]!.Properties!;
+  const properties = (resources: Template['Resources'], id: string) => (resources[id]!.Properties ??= {});
 
   test('targets outside of the stack are named as not delivered; a queue of the stack that is named so is', () => {
     const [queue, other, topic] = [
@@ -403,6 +447,112 @@ describe('wiring', () => {
     ],
   ])('%s', (_sentence, change, message) => {
     expect(() => planOf(change)).toThrow(message);
+  });
+
+  describe('with queues that are encrypted with a key of the account', () => {
+    const ofAccount = {
+      Effect: 'Allow',
+      Principal: { AWS: ACCOUNT.accountId },
+      Action: 'kms:*',
+      Resource: '*',
+    };
+    const ofService = (Service: string) => ({
+      Effect: 'Allow',
+      Principal: { Service },
+      Action: ['kms:Decrypt', 'kms:GenerateDataKey'],
+      Resource: '*',
+    });
+    /** @param keyPolicy statements of the key. @param role what the role may do beside what it may in the fixture. */
+    const encrypt = (resources: Template['Resources'], keyPolicy: object[], role: object[]) => {
+      const arn = { 'Fn::GetAtt': ['Key', 'Arn'] };
+      resources.Key = { Type: 'AWS::KMS::Key', Properties: { KeyPolicy: { Statement: keyPolicy } } };
+      Object.assign(properties(resources, 'Queue'), { KmsMasterKeyId: arn });
+      const { Statement } = properties(resources, 'Policy').PolicyDocument as { Statement: object[] };
+      Statement.push(...role.map((each) => ({ ...each, Effect: 'Allow', Resource: arn })));
+      return arn;
+    };
+    const decrypts = { Action: 'kms:Decrypt' };
+
+    test('the key is known by the ARN of the queue, and a role that decrypts is enough', () => {
+      const { policies } = planOf((resources) =>
+        encrypt(resources, [ofAccount, ofService('events.amazonaws.com')], [decrypts]),
+      );
+      const { arn } = policies.keyOf('arn:aws:sqs:us-east-1:000000000000:shop-Queue')!;
+      expect(arn).toContain(':key/');
+      expect(policies.keyOf('arn:aws:sqs:us-east-1:000000000000:shop-DeadLetters')).toBeUndefined();
+    });
+
+    test('fails when the role of the mapped function may not decrypt', () => {
+      const plan = () =>
+        planOf((resources) => encrypt(resources, [ofAccount, ofService('events.amazonaws.com')], []));
+      expect(plan).toThrow('does not allow kms:Decrypt on the key of Pipeline/WorkQueue/Queue');
+    });
+
+    test('fails when EventBridge may not use the key, in the words of AWS', () => {
+      const plan = () => planOf((resources) => encrypt(resources, [ofAccount], [decrypts]));
+      expect(plan).toThrow(
+        /may not send to the queue "shop-Queue": User: events.amazonaws.com is not authorized to perform: kms:GenerateDataKey/,
+      );
+    });
+
+    test.each([
+      [
+        ['events.amazonaws.com', 'sns.amazonaws.com'],
+        /alarm "late" may not tell the topic .* cloudwatch.amazonaws.com is not/,
+      ],
+      [
+        ['events.amazonaws.com', 'cloudwatch.amazonaws.com'],
+        /topic .* may not send to the queue "shop-Queue": User: sns.amazonaws.com/,
+      ],
+    ])('fails when of the services that alarms need only %j may use the key', (services, message) => {
+      const topicArn = 'arn:aws:sns:us-east-1:000000000000:pager';
+      const plan = () =>
+        planOf((resources) => {
+          const key = encrypt(resources, [ofAccount, ...services.map(ofService)], [decrypts]);
+          const { Statement } = properties(resources, 'QueuePolicy').PolicyDocument as {
+            Statement: object[];
+          };
+          Statement.push({
+            Effect: 'Allow',
+            Principal: { Service: 'sns.amazonaws.com' },
+            Action: 'sqs:SendMessage',
+            Resource: '*',
+          });
+          resources.Pager = {
+            Type: 'AWS::SNS::Topic',
+            Properties: { TopicName: 'pager', KmsMasterKeyId: key },
+          };
+          resources.OnCall = {
+            Type: 'AWS::SNS::Subscription',
+            Properties: { TopicArn: topicArn, Protocol: 'sqs', Endpoint: { 'Fn::GetAtt': ['Queue', 'Arn'] } },
+          };
+          resources.Late = {
+            Type: 'AWS::CloudWatch::Alarm',
+            Properties: {
+              AlarmName: 'late',
+              Namespace: 'n',
+              MetricName: 'm',
+              Period: 60,
+              Statistic: 'Sum',
+              Threshold: 1,
+              EvaluationPeriods: 1,
+              ComparisonOperator: 'GreaterThanThreshold',
+              AlarmActions: [topicArn],
+            },
+          };
+        });
+      expect(plan).toThrow(message);
+    });
+
+    test('a key that is named by its id is one of the account; AWS owns those that it makes', () => {
+      const keyOf = (KmsMasterKeyId: string) =>
+        planOf((resources) =>
+          Object.assign(properties(resources, 'DeadLetters'), { KmsMasterKeyId }),
+        ).policies.keyOf('arn:aws:sqs:us-east-1:000000000000:shop-DeadLetters')?.arn;
+      expect(keyOf('0b1c')).toBe('arn:aws:kms:us-east-1:000000000000:key/0b1c');
+      expect(keyOf('alias/aws/sqs')).toBeUndefined();
+      expect(() => keyOf('alias/ours')).toThrow('is encrypted with "alias/ours"');
+    });
   });
 
   test('fails with every mistake at once', () => {

@@ -28,6 +28,7 @@ const [VIEWER, WRITER] = ['Viewer', 'Writer'].map((name) => `arn:aws:iam::000000
 const policies: StackPolicies = {
   ofIdentity: (arn) => compilePolicy(arn === VIEWER ? [READS] : arn === WRITER ? [WRITES] : [], arn),
   ofResource: (arn) => (arn.startsWith('arn:aws:s3:::b') ? compilePolicy([TLS_ONLY], 'Bucket') : undefined),
+  keyOf: () => undefined,
   grants: [],
 };
 const PLAN = { functions: [], policies };
@@ -96,4 +97,57 @@ test('what functions and services of AWS use is recorded, and what they are refu
     expect.stringContaining('events.amazonaws.com is not authorized to perform: s3:PutObject'),
   ]);
   expect(new Set(refused)).toEqual(new Set(reported));
+});
+
+test('what a call asks of KMS is held against the caller as well, and is a call of its own', () => {
+  const key = 'arn:aws:kms:us-east-1:000000000000:key/k';
+  const decrypts = { Effect: 'Allow', Action: 'kms:Decrypt', Resource: key } as const;
+  const toAccount: PolicyStatement = {
+    Effect: 'Allow',
+    Principal: { AWS: 'arn:aws:iam::000000000000:root' },
+    Action: 'kms:*',
+    Resource: '*',
+    Condition: { StringEquals: { 'kms:CallerAccount': '000000000000' } },
+  };
+  const outcomeFor = (identity: PolicyStatement[]) => {
+    const reported: string[] = [];
+    const encrypted: StackPolicies = {
+      ...policies,
+      ofIdentity: (arn) => compilePolicy(identity, arn),
+      ofResource: (arn) => (arn === key ? compilePolicy([toAccount], 'Key') : undefined),
+      keyOf: (arn) => (arn.startsWith('arn:aws:s3:::b/') ? { arn: key } : undefined),
+    };
+    const called = createCallers({
+      plan: { functions: [{ name: 'reader', roleArn: VIEWER } as FunctionPlan], policies: encrypted },
+      records: nothing,
+      onDenied: (reason) => reported.push(reason),
+    });
+    const reason = called.authorize(called.keyOf('reader').accessKeyId, read);
+    return { reason, reported, ...called };
+  };
+  const allowed = outcomeFor([READS, decrypts]);
+  expect(allowed.reason).toBeUndefined();
+  expect(allowed.allowed.map(({ action }) => action)).toEqual(['s3:GetObject', 'kms:Decrypt']);
+  const refused = outcomeFor([READS]);
+  expect(refused.reason).toBe(
+    'User: arn:aws:sts::000000000000:assumed-role/Viewer/reader is not authorized to perform: kms:Decrypt on ' +
+      `resource: ${key} because no identity-based policy allows the kms:Decrypt action`,
+  );
+  expect(refused.reported).toEqual([refused.reason]);
+  expect(refused.denied).toEqual([{ functionName: 'reader', action: 'kms:Decrypt', resource: key }]);
+});
+
+test('a role of another account has a key that is its own, and rights where both accounts give them', () => {
+  const { keyOfOther, authorize, denied } = callers();
+  const arn = 'arn:aws:iam::444455556666:role/exporter';
+  const key = keyOfOther({ arn, policy: [WRITES] });
+  expect(keyOfOther({ arn, policy: [WRITES] })).toEqual(key);
+  expect(keyOfOther({ arn, policy: [] })).not.toEqual(key);
+  expect(authorize(key.accessKeyId, write)).toContain(
+    `User: ${arn} is not authorized to perform: s3:PutObject on resource: ${write.resource} because no resource-based policy`,
+  );
+  // No mistake of the stack.
+  expect(denied).toEqual([]);
+  for (const wrong of ['exporter', 'arn:aws:iam::000000000000:role/own'])
+    expect(() => keyOfOther({ arn: wrong, policy: [] })).toThrow(`"${wrong}" is no ARN of a role`);
 });

@@ -33,9 +33,34 @@ describe('onCall', () => {
         accessKeyId: ACCESS_KEY_ID,
         action: 's3:GetObject',
         resource: 'arn:aws:s3:::actions/k',
+        operation: 'HeadObject',
         context: { 'aws:SecureTransport': 'true' },
       },
     ]);
+  });
+
+  it('says which operation it is, where several need the same right, for the key of the bucket', async () => {
+    const operationsOf = async (call: (client: s3.S3Client) => Promise<unknown>) => {
+      await actionsOf(call);
+      return calls.map(({ action, operation }) => `${action} ${operation}`);
+    };
+    const at = { ...target, Key: 'k' };
+    const IfMatch = '"e"';
+    const upload = { ...at, UploadId: 'u', PartNumber: 1 };
+    const CopySource = 'actions/k';
+    const ChecksumMode = 'ENABLED' as const;
+    expect(
+      await operationsOf((client) => client.send(new s3.HeadObjectCommand({ ...at, ChecksumMode }))),
+    ).toEqual(['s3:GetObject GetObject']);
+    expect(
+      await operationsOf((client) => client.send(new s3.PutObjectCommand({ ...at, IfMatch, Body: 'y' }))),
+    ).toEqual(['s3:PutObject PutObject', 's3:GetObject HeadObject']);
+    expect(
+      await operationsOf((client) => client.send(new s3.CopyObjectCommand({ ...at, CopySource }))),
+    ).toEqual(['s3:GetObject undefined', 's3:PutObject CopyObject']);
+    expect(
+      await operationsOf((client) => client.send(new s3.UploadPartCommand({ ...upload, Body: 'y' }))),
+    ).toEqual(['s3:PutObject UploadPart']);
   });
 
   it('says what a listing is limited to, and nothing of what the request does not say', async () => {

@@ -138,6 +138,52 @@ describe('the policy of a KMS key', () => {
   });
 });
 
+describe('a caller of another account', () => {
+  const OTHER = 'arn:aws:iam::444455556666:role/exporter';
+  const exporter: Principal = { name: OTHER, arns: [OTHER], accountId: '444455556666' };
+  const drop: ApiCall = {
+    action: 's3:PutObject',
+    resource: 'arn:aws:s3:::shop/input/a.jsonl',
+    context: { 'aws:ResourceAccount': ACCOUNT },
+  };
+  const own = allow({ Action: 's3:PutObject', Resource: INPUT });
+  const ofBucket = (Principal: PolicyStatement['Principal']) =>
+    allow({ Principal: Principal!, Action: 's3:PutObject', Resource: INPUT });
+  const outcome = (identity: PolicyStatement[], resource?: PolicyStatement[], call = drop) =>
+    decided({ principal: exporter, call }, identity, resource);
+  const lacking = (kind: string, action = 's3:PutObject') => ({
+    refusal: expect.stringContaining(`because no ${kind} policy allows the ${action} action`),
+  });
+
+  test.each<[string, PolicyStatement['Principal']]>([
+    ['it', { AWS: OTHER }],
+    ['its account', { AWS: 'arn:aws:iam::444455556666:root' }],
+    ['everybody', '*'],
+  ])('needs the policy of the resource to name %s, and its own to allow the call', (_whom, named) => {
+    expect(outcome([own], [ofBucket(named)])).toHaveProperty('grants.length', 2);
+    expect(outcome([], [ofBucket(named)])).toEqual(lacking('identity-based'));
+    expect(outcome([own], [])).toEqual(lacking('resource-based'));
+  });
+
+  test('is refused where the policy of the resource names somebody else, or denies', () => {
+    expect(outcome([own], [ofBucket({ AWS: `${OTHER}-2` })])).toEqual(lacking('resource-based'));
+    const denies = deny({ Principal: { AWS: OTHER }, Action: 's3:*', Resource: INPUT });
+    expect(outcome([ALL], [ofBucket('*'), denies])).toHaveProperty('refusal');
+  });
+
+  test('may use a key only by its own policy and by that of the key', () => {
+    const key = `arn:aws:kms:us-east-1:${ACCOUNT}:key/k`;
+    const call = { ...drop, action: 'kms:GenerateDataKey', resource: key };
+    const mine = allow({ Action: 'kms:*', Resource: key });
+    const ofKey = (AWS: string) => allow({ Principal: { AWS }, Action: 'kms:*', Resource: '*' });
+    expect(outcome([mine], [ofKey(OTHER)], call)).toHaveProperty('grants');
+    expect(outcome([], [ofKey(OTHER)], call)).toEqual(lacking('identity-based', call.action));
+    expect(outcome([mine], [ofKey(`arn:aws:iam::${ACCOUNT}:root`)], call)).toEqual(
+      lacking('resource-based', call.action),
+    );
+  });
+});
+
 test('an allowed call names the grants by which it is allowed, of each statement that allows it', () => {
   const narrow = allow({
     Action: ['s3:GetObject', 's3:PutObject'],
