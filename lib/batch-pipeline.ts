@@ -301,7 +301,7 @@ export class BatchPipeline extends Construct {
     const { bucket } = this.storage;
     for (const statement of dropperStatements(bucket, this.settings.routes, droppers))
       bucket.addToResourcePolicy(statement);
-    const ofDroppers = dropperKeyStatements(droppers);
+    const ofDroppers = dropperKeyStatements(this, droppers);
     if (bucketEncryptionKey !== undefined) allowByKeyPolicy(this, bucketEncryptionKey, ofDroppers);
     if (encryptionKey === undefined) return;
     const isOfBucket = bucketEncryptionKey === undefined;

@@ -2,8 +2,10 @@
 import { Aws } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
+import type { IConstruct } from 'constructs';
 import type { Route } from '../src/contract/route.ts';
 import { InvalidConfigurationError } from './configuration.ts';
+import { statementId } from './encryption.ts';
 
 /** Who may drop files of a route, by the route's name: roles or users of other accounts, or accounts. */
 export type Droppers = Readonly<Record<string, readonly iam.IPrincipal[]>>;
@@ -58,12 +60,12 @@ export function dropperStatements(
 }
 
 /** What the policy of the bucket's key has to allow them: to encrypt what they upload, in parts too. */
-export function dropperKeyStatements(droppers: Droppers): iam.PolicyStatement[] {
+export function dropperKeyStatements(scope: IConstruct, droppers: Droppers): iam.PolicyStatement[] {
   const principals = Object.values(droppers).flat();
   if (principals.length === 0) return [];
   return [
     new iam.PolicyStatement({
-      sid: 'DroppersToBucket',
+      sid: statementId(scope, 'DroppersToBucket'),
       principals,
       actions: ['kms:Decrypt', 'kms:GenerateDataKey'],
       resources: ['*'],

@@ -3,7 +3,7 @@
  * calls it, so each function needs rights on the key beside those on what is encrypted with it, and no more than it
  * has there. What services do of their own accord is allowed by the key's policy.
  */
-import { Annotations, Aws, Stack } from 'aws-cdk-lib';
+import { Annotations, Aws, Names, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct, IConstruct } from 'constructs';
@@ -59,6 +59,11 @@ export function serviceStatements(scope: IConstruct): iam.PolicyStatement[] {
   return [eventBridgeStatement(), logsStatement(scope)];
 }
 
+/** An id of a statement in the policy of a key that several pipelines may use: ids must differ within a policy. */
+export function statementId(scope: IConstruct, what: string): string {
+  return `${what}${Names.uniqueResourceName(scope, { maxLength: 100 })}`;
+}
+
 /** Adds statements to the policy of a key. Of a key that is not of this app, synth prints them. */
 export function allowByKeyPolicy(
   scope: Construct,
@@ -77,7 +82,10 @@ export function allowByKeyPolicy(
   );
 }
 
-/** Source: SQS developer guide, "Configure KMS permissions for AWS services". */
+/**
+ * Source: SQS developer guide, "Configure KMS permissions for AWS services"; the condition is the one that CDK's own `SqsQueue`
+ * target adds. For topics it would not do: EventBridge tells SNS's key nothing of the account.
+ */
 function eventBridgeStatement(): iam.PolicyStatement {
   return new iam.PolicyStatement({
     sid: 'EventBridgeToQueues',
@@ -95,7 +103,7 @@ function logsStatement(scope: IConstruct): iam.PolicyStatement {
   // The name of the stack itself, since the key may be in another one: CloudFormation names log groups by it.
   const groups = `arn:${Aws.PARTITION}:logs:${Aws.REGION}:${Aws.ACCOUNT_ID}:log-group:${stack.stackName}-*`;
   return new iam.PolicyStatement({
-    sid: 'CloudWatchLogs',
+    sid: statementId(scope, 'CloudWatchLogs'),
     principals: [new iam.ServicePrincipal(`logs.${Aws.REGION}.amazonaws.com`)],
     actions: ['kms:Decrypt', 'kms:DescribeKey', 'kms:Encrypt', 'kms:GenerateDataKey*', 'kms:ReEncrypt*'],
     resources: ['*'],

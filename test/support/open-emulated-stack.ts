@@ -34,9 +34,14 @@ function synthesizeWith(settings: SettingsInput, outdir: string): string {
   return outdir;
 }
 
+/** An app as `cdk synth` would run it, with the code of functions bundled. */
+export function newBundlingApp(outdir: string): App {
+  return new App({ outdir, context: contextOf() });
+}
+
 /** A stack of another app, whose alarms tell a topic of its own. */
 function synthesizeWithPager(settings: SettingsInput, outdir: string): string {
-  const app = new App({ outdir, context: contextOf() });
+  const app = newBundlingApp(outdir);
   const topicName = 'on-call';
   const topicArn = `arn:aws:sns:${REGION}:${ACCOUNT_ID}:${topicName}`;
   const stack = new PipelineStack(app, 'batchdrop', { settings, alarms: { topicArn } });
@@ -52,6 +57,8 @@ export interface EmulatedStackOptions
     Pick<LocalStackOptions, 'functions' | 'concurrency' | 'deliver' | 'onCall' | 'onEvent' | 'onAlarm'> {
   /** Its alarms tell a topic of the stack, to which the queue `pager` subscribes; `settings` must be given. */
   hasPager?: boolean;
+  /** A stack that is synthesized already. Default: one is, see `settings`. */
+  synthesized?: { cdkOut: string; stackName: string };
   /** Synthesized with these, in place of the settings of a deployment that names none. */
   settings?: SettingsInput;
   /** The keys that the secrets hold, by name. Default: one for all. */
@@ -74,6 +81,7 @@ export async function openEmulatedStack(options: EmulatedStackOptions = {}) {
     onAlarm,
     onCall,
     hasPager = false,
+    synthesized,
     settings,
     keys = {},
     webhookSecrets,
@@ -103,6 +111,7 @@ export async function openEmulatedStack(options: EmulatedStackOptions = {}) {
     startLocalStack({
       dir: join(dir, 'aws'),
       cdkOut,
+      stackName: synthesized?.stackName,
       openai: {
         baseUrl: emulator.endpoint,
         apiKey: keys.default ?? 'sk-test',
@@ -119,11 +128,11 @@ export async function openEmulatedStack(options: EmulatedStackOptions = {}) {
       onAlarm,
       onCall,
     });
-  let stack = await deploy(
+  const synthesize = () =>
     settings === undefined
-      ? await ensureSynth({ root: ROOT })
-      : (hasPager ? synthesizeWithPager : synthesizeWith)(settings, join(dir, 'cdk.out')),
-  );
+      ? ensureSynth({ root: ROOT })
+      : (hasPager ? synthesizeWithPager : synthesizeWith)(settings, join(dir, 'cdk.out'));
+  let stack = await deploy(synthesized?.cdkOut ?? (await synthesize()));
   let deployments = 1;
   const { region, credentials, endpoints } = stack;
   const dynamodb = createDynamoDBClient({ region, credentials, endpoint: endpoints.dynamodb });

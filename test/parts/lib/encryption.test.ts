@@ -1,6 +1,7 @@
 /** Keys that the account manages: what is encrypted with them, and who may use them for what. */
 import { Stack } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import { describe, expect, test } from 'vitest';
 import { BatchPipeline } from '../../../lib/batch-pipeline.ts';
@@ -115,7 +116,7 @@ const SERVICES = [
     Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
   },
   {
-    Sid: 'CloudWatchLogs',
+    Sid: expect.stringMatching(/^CloudWatchLogsencryptionkeyPipeline[0-9A-F]{8}$/),
     Effect: 'Allow',
     Principal: { Service: { 'Fn::Join': ['', ['logs.', { Ref: 'AWS::Region' }, '.amazonaws.com']] } },
     Action: ['kms:Decrypt', 'kms:DescribeKey', 'kms:Encrypt', 'kms:GenerateDataKey*', 'kms:ReEncrypt*'],
@@ -152,6 +153,25 @@ describe('the policy of the key', () => {
     expect(services).toEqual(SERVICES);
   });
 
+  test('has ids of statements that differ, if several pipelines of an app use the key', () => {
+    const app = newApp();
+    const account = new Stack(app, 'account');
+    const encryptionKey = new kms.Key(account, 'Key');
+    const droppers = { default: [new iam.AccountPrincipal('444455556666')] };
+    for (const id of ['staging', 'production'])
+      new BatchPipeline(new Stack(app, id), 'Pipeline', { encryptionKey, droppers });
+    const { Statement } = onlyResource(Template.fromStack(account), 'AWS::KMS::Key').Properties.KeyPolicy;
+    const ids = Statement.map(({ Sid }: { Sid?: string }) => Sid);
+    expect(ids).toEqual([
+      undefined,
+      'EventBridgeToQueues',
+      expect.stringMatching(/^CloudWatchLogsstagingPipeline[0-9A-F]{8}$/),
+      expect.stringMatching(/^DroppersToBucketstagingPipeline[0-9A-F]{8}$/),
+      expect.stringMatching(/^CloudWatchLogsproductionPipeline[0-9A-F]{8}$/),
+      expect.stringMatching(/^DroppersToBucketproductionPipeline[0-9A-F]{8}$/),
+    ]);
+  });
+
   test('of any other key is left alone, and synth prints what it needs, ready to paste', () => {
     const stack = stackOf(VARIANTS.find(({ name }) => name === 'encryption-key-by-arn')!);
     const [info] = Annotations.fromStack(stack).findInfo(
@@ -166,7 +186,7 @@ describe('the policy of the key', () => {
         Condition: { StringEquals: { 'aws:SourceAccount': '<AWS::AccountId>' } },
       },
       {
-        Sid: 'CloudWatchLogs',
+        Sid: expect.stringMatching(/^CloudWatchLogsencryptionkeybyarnPipeline[0-9A-F]{8}$/),
         Principal: { Service: 'logs.<AWS::Region>.amazonaws.com' },
         Condition: {
           ArnLike: {

@@ -255,13 +255,13 @@ function withoutKeyUse(service: string): (templates: Template[]) => void {
   };
 }
 
-/** The same of statements of the policy of a key. */
+/** Takes a statement out of the policies of keys. @param sid what its id begins with */
 function withoutStatement(sid: string): (templates: Template[]) => void {
   return (templates) => {
     for (const { Type, Properties = {} } of templates.flatMap(({ Resources }) => Object.values(Resources))) {
       if (Type !== 'AWS::KMS::Key') continue;
       const document = Properties.KeyPolicy as { Statement: { Sid?: string }[] };
-      document.Statement = document.Statement.filter(({ Sid }) => Sid !== sid);
+      document.Statement = document.Statement.filter(({ Sid = '' }) => !Sid.startsWith(sid));
     }
   };
 }

@@ -264,7 +264,7 @@ describe('droppers of other accounts', () => {
     const account = stack.node.root.node.findChild('account') as Stack;
     const { Statement } = onlyResource(Template.fromStack(account), 'AWS::KMS::Key').Properties.KeyPolicy;
     expect(Statement.at(-1)).toMatchObject({
-      Sid: 'DroppersToBucket',
+      Sid: expect.stringMatching(/^DroppersToBucketdroppersPipeline[0-9A-F]{8}$/),
       Action: ['kms:Decrypt', 'kms:GenerateDataKey'],
       Condition: {
         StringEquals: {
