@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { GetObjectCommand, ListObjectVersionsCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { build } from 'esbuild';
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { BusEvent } from '../../../../local/services/eventbridge/events.ts';
 import type { LocalStack } from '../../../../local/stack/local-stack.ts';
 import type { LocalStackOptions, ObservedCall } from '../../../../local/stack/options.ts';
@@ -308,6 +308,72 @@ test('a call that the role does not allow is refused in the words of AWS and rec
   expect(stack.calls.allowed.map(({ action }) => action)).toContain('dynamodb:UpdateItem');
   expect(problems().join('\n')).toContain(
     'User: arn:aws:sts::000000000000:assumed-role/fixture-Role/fixture-Worker is not authorized to perform: dynamodb:GetItem',
+  );
+});
+
+describe('with a key of the account', () => {
+  const KEY = 'arn:aws:kms:us-east-1:000000000000:key/0b1c2d3e';
+  /** Of a key that is in no template: what its account, and EventBridge, may do. */
+  const keyPolicies = {
+    [KEY]: [{ AWS: 'arn:aws:iam::000000000000:root' }, { Service: 'events.amazonaws.com' }].map(
+      (Principal) => ({ Effect: 'Allow' as const, Principal, Action: 'kms:*', Resource: '*' }),
+    ),
+  };
+  const ENCRYPTED = {
+    Bucket: {
+      BucketEncryption: {
+        ServerSideEncryptionConfiguration: [
+          { ServerSideEncryptionByDefault: { SSEAlgorithm: 'aws:kms', KMSMasterKeyID: KEY } },
+        ],
+      },
+    },
+    Table: { SSESpecification: { SSEEnabled: true, SSEType: 'KMS', KMSMasterKeyId: KEY } },
+    Queue: { KmsMasterKeyId: KEY },
+  };
+  /** Runs an object, whose function may do these things with the key. */
+  const run = async (encrypted: keyof typeof ENCRYPTED, actions: string[]) => {
+    const template = pipelineTemplate();
+    Object.assign(template.Resources[encrypted]!.Properties!, ENCRYPTED[encrypted]);
+    const { PolicyDocument } = template.Resources.Policy!.Properties as {
+      PolicyDocument: { Statement: object[] };
+    };
+    PolicyDocument.Statement.push({ Effect: 'Allow', Action: actions, Resource: KEY });
+    const folder = temporaryFolder();
+    writeAssembly(folder, template, assets);
+    const started = await start({ cdkOut: folder, keyPolicies, deliver: { retryAfterSeconds: 0 } });
+    await started.drop('a.txt', 'again 4');
+    await started.stack.idle();
+    const { denied } = started.stack.calls;
+    return { ...started, denied: denied.map(({ action, resource }) => `${action} ${resource}`) };
+  };
+
+  test.each([
+    ['Bucket', ['kms:Decrypt', 'kms:GenerateDataKey']],
+    ['Table', ['kms:Decrypt']],
+    ['Queue', ['kms:Decrypt', 'kms:GenerateDataKey']],
+  ] as const)('for its %s, a function that may %j does its work', async (encrypted, actions) => {
+    const { output, denied, problems } = await run(encrypted, [...actions]);
+    expect(await output('a.txt')).toBe('AGAIN 4');
+    expect(denied).toEqual([]);
+    expect(problems()).toEqual([]);
+  });
+
+  test.each([
+    ['Bucket', ['kms:GenerateDataKey'], 'kms:Decrypt'],
+    ['Bucket', ['kms:Decrypt'], 'kms:GenerateDataKey'],
+    ['Table', ['kms:GenerateDataKey'], 'kms:Decrypt'],
+    ['Queue', ['kms:Decrypt'], 'kms:GenerateDataKey'],
+  ] as const)(
+    'for its %s, a function that may only %j is refused %s, and its message becomes a dead letter',
+    async (encrypted, actions, lacking) => {
+      const { stack, output, denied, problems } = await run(encrypted, [...actions]);
+      expect(denied).toEqual([`${lacking} ${KEY}`]);
+      await expect(output('a.txt')).rejects.toThrow('does not exist');
+      expect(stack.queueDepth('work-dead-letters').ready).toBe(1);
+      expect(problems().join('\n')).toContain(
+        `User: arn:aws:sts::000000000000:assumed-role/fixture-Role/fixture-Worker is not authorized to perform: ${lacking} on resource: ${KEY}`,
+      );
+    },
   );
 });
 
