@@ -9,12 +9,15 @@ import { batchdrop } from '../../support/run-script.ts';
 
 const TEXT = chatLine('a');
 const HOURS = 60 * 60_000;
+/** The command lists by the day until now, the machine's: what the clock of the stack is moved on to is before that. */
+const daysAgo = () => Date.now() - 1.5 * 24 * HOURS;
 
 test('a drop that is not run is listed with its reason and sends an event; one that is run or answered by a receipt is neither', {
   timeout: 240_000,
 }, async () => {
   const events: unknown[] = [];
   const { dir, stack, drop, read, poll, bucket } = await startEmulatedStack({
+    at: daysAgo(),
     settings: {
       routes: [{ ...BATCH_ONLY, name: 'films', prefix: 'input/films/', mayOverride: ['maxTries'] }],
       inputs: { ignoredDrops: 'event' },
@@ -60,7 +63,7 @@ test('a drop that is not run is listed with its reason and sends an event; one t
 test('the same content dropped again is not run, and says so with a receipt and a job, not as an ignored drop', {
   timeout: 240_000,
 }, async () => {
-  const { dir, stack, drop, read, poll, emulator } = await startEmulatedStack();
+  const { dir, stack, drop, read, poll, emulator } = await startEmulatedStack({ at: daysAgo() });
   writeRunning(dir, stack());
   await drop('input/a.jsonl', TEXT);
   for (let polls = 0; polls < 24 && (await read('receipts/a.json')) === undefined; polls++) await poll(HOURS);
