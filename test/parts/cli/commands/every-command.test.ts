@@ -69,7 +69,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   receipt: { args: [NONE], says: NO_JOB, succeedsIn: RUNBOOK },
   costs: {
     args: ['--month', 'none'],
-    says: /^--month none: a month such as 2026-11 is expected$/,
+    says: /^--month none: a month such as \d{4}-\d{2} is expected$/,
     succeedsIn: parts('costs'),
   },
   cancel: { args: [NONE, '--yes'], says: NOT_RUNNING, succeedsIn: ACTS },
