@@ -14,6 +14,7 @@ const PROPERTY_FILES = globSync('test/{unit,parts}/**/*.test.ts').filter((path) 
  * - `unit`, `parts` and `smoke` are `npm test`; `unit` alone is `npm run test:unit`.
  * - `properties` and `system` are `npm run test:system`.
  * - `deploy` is `npm run test:deploy`, `independent` is `npm run test:independent`: on services that are not ours.
+ * - `grants` is `npm run test:grants`, after `npm run test:system`, whose runs record what they use of the policies.
  * - `packages` is `npm run test:packages`: what users install.
  */
 export default defineConfig({
@@ -51,10 +52,12 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['test/system/**/*.test.ts'],
-          exclude: ['test/system/{smoke,deploy,independent}/**'],
+          exclude: ['test/system/{smoke,deploy,independent,grants}/**'],
+          globalSetup: ['test/support/clear-call-records.ts'],
           setupFiles: ['test/support/refused-calls.ts'],
         },
       },
+      { extends: true, test: { name: 'grants', include: ['test/system/grants/*.test.ts'] } },
       {
         extends: true,
         test: { name: 'deploy', include: ['test/system/deploy/*.test.ts'], hookTimeout: 300_000 },

@@ -48,7 +48,11 @@ export function allowBatchWork(fn: PipelineFunction, capability: BatchConsumer, 
   const { storage, apiKey, maxConcurrency } = props;
   storage.allowReadVersions(fn, ['input']);
   storage.allowReadWrite(fn, ['work']);
-  allowSweep(fn, props, capability === 'call' ? ['webhooks'] : []);
+  allowSweep(fn, props, {
+    kinds: capability === 'call' ? ['webhooks'] : [],
+    // The batches of the next round.
+    puts: capability === 'collect',
+  });
   apiKey.allowRead(fn);
   props[`${capability}Queue`].deliverTo(fn, `maxConcurrency.${capability}`, maxConcurrency);
 }

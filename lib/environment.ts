@@ -2,13 +2,12 @@ import { ArnFormat, Aws, type Duration, Stack } from 'aws-cdk-lib';
 import { EVENT_SOURCE } from '../src/contract/messages.ts';
 import type { Settings } from '../src/contract/settings.ts';
 import { LAYER_ROOT, SETTINGS_PATH } from '../src/contract/settings-file.ts';
-import type { ItemKind } from '../src/contract/table.ts';
 import type { ApiKey } from './api-key.ts';
 import { requireDuration } from './configuration.ts';
 import type { Capability, PipelineFunction } from './pipeline-function.ts';
 import type { Platform } from './platform.ts';
 import type { SettingsLayer } from './settings-layer.ts';
-import type { State } from './state.ts';
+import type { ItemUse, State } from './state.ts';
 import type { Storage } from './storage.ts';
 import { allowSend, type WorkQueue } from './work-queue.ts';
 
@@ -104,15 +103,11 @@ export function pollMinutes({ pollInterval }: { readonly pollInterval: Duration 
 /**
  * Lets a function keep state and sweep: look for what is overdue, and send its message to whichever queue it is for.
  *
- * @param kinds of items that it keeps beside those of every function
+ * @param items that it keeps beside those of every function
  */
-export function allowSweep(
-  fn: PipelineFunction,
-  props: Foundation & Queues,
-  kinds: readonly ItemKind[] = [],
-): void {
+export function allowSweep(fn: PipelineFunction, props: Foundation & Queues, items: ItemUse = {}): void {
   const { state, ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue } = props;
-  state.allowReadWrite(fn, kinds);
+  state.allowReadWrite(fn, items);
   state.allowQueryLive(fn);
   allowSend(fn, [ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue]);
 }

@@ -31,7 +31,7 @@ export class Observe extends Construct {
     this.fn = fn;
     // Responses that have arrived.
     storage.allowReadWrite(fn, ['work']);
-    allowSweep(fn, props, ['webhook', 'webhooks']);
+    allowSweep(fn, props, { kinds: ['webhook', 'webhooks'] });
     allowSend(fn, [observeQueue]);
     apiKey.allowRead(fn);
     observeQueue.deliverTo(fn, 'maxConcurrency.observe', props.maxConcurrency);

@@ -45,7 +45,7 @@ export class Operate extends Construct {
     storage.allowListVersions(fn, AREAS);
     storage.allowErase(fn, AREAS);
     storage.allowConditions(fn, ['output', 'errors']);
-    state.allowReadWrite(fn, ['pauses', 'tombstone'], ['jobs', 'input']);
+    state.allowReadWrite(fn, { kinds: ['pauses', 'tombstone'], alsoRead: ['jobs', 'input'], puts: true });
     state.allowDelete(fn);
     allowSend(fn, [collectQueue, finalizeQueue]);
     this.url = fn.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.AWS_IAM }).url;

@@ -22,6 +22,16 @@ const OF_ALL: readonly ItemKind[] = [
   ...(['ledger', 'reservation', 'turns', 'backlog', 'drops', 'suspension', 'shutdowns'] as const),
 ];
 
+/** What a function does with items. */
+export interface ItemUse {
+  /** Kinds that it writes beside those of every function. @default - none */
+  readonly kinds?: readonly ItemKind[];
+  /** Kinds that it only reads, beside pauses. @default - none */
+  readonly alsoRead?: readonly ItemKind[];
+  /** Whether it records whole items: jobs, batches. Items that are only kept up are made by an update too. @default false */
+  readonly puts?: boolean;
+}
+
 /** Where the state of jobs is kept. */
 export interface StateProps {
   /** Name of a table that a removed stack has left. It is not changed. @default - a table is made */
@@ -82,16 +92,10 @@ export class State extends Construct {
   /**
    * Lets a function read and write items, of these kinds beside those that every function works with. Deleting is not part
    * of it: an item is proof of what was done; only its expiry and {@link allowDelete} remove it.
-   *
-   * @param alsoRead kinds that it only reads, beside pauses
    */
-  allowReadWrite(
-    fn: PipelineFunction,
-    kinds: readonly ItemKind[] = [],
-    alsoRead: readonly ItemKind[] = [],
-  ): void {
+  allowReadWrite(fn: PipelineFunction, { kinds = [], alsoRead = [], puts = false }: ItemUse = {}): void {
     const written = [...OF_ALL, ...kinds];
-    fn.allow(this.#onItems(['dynamodb:PutItem', 'dynamodb:UpdateItem'], written));
+    fn.allow(this.#onItems([...(puts ? ['dynamodb:PutItem'] : []), 'dynamodb:UpdateItem'], written));
     fn.allow(this.#onItems(['dynamodb:GetItem', 'dynamodb:Query'], [...written, 'pauses', ...alsoRead]));
     fn.allow(...this.keyUse('write'));
   }

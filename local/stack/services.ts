@@ -83,6 +83,7 @@ export async function startServices(input: ServicesInput) {
   const plan = planStack(synthesized, named, options.keyPolicies);
   void input.functions.then((functions) => targets.resolve(targetsOf(plan, functions, callers)));
   const records = openCallRecords(options.callRecords ?? process.env[CALL_RECORDS_VARIABLE]);
+  records.held(plan.policies.grants);
   const callers = createCallers({ plan, records, onDenied: report });
   for (const { name, attributes } of plan.queues) sqs.ensureQueue(name, attributes);
 

@@ -356,7 +356,7 @@ describe('a right on the key that is not there', () => {
       const opened = openStack(dropped, 'droppers', change);
       const callers = createCallers({
         plan: { functions: [], policies: opened.policies },
-        records: { used() {}, refused() {} },
+        records: { held() {}, used() {}, refused() {} },
         onDenied: (reason) => expect.fail(reason),
       });
       const ofBucket = opened.named.arnOf(opened.named.resourcesOf('AWS::S3::Bucket')[0]!.logicalId);

@@ -61,12 +61,13 @@ const items = (kinds: string[] = [], alsoRead: string[] = [], index = ['StateTab
   const written = [itemsOf([...KEPT, ...kinds])];
   const read = itemsOf([...new Set([...KEPT, ...kinds, 'PAUSES', ...alsoRead])]);
   return {
-    'dynamodb:PutItem': written,
     'dynamodb:UpdateItem': written,
     'dynamodb:GetItem': [read],
     'dynamodb:Query': [read, ...index],
   };
 };
+/** Those that it may put as a whole: the kinds that it may update. */
+const puts = (kinds: string[] = []) => ({ 'dynamodb:PutItem': [itemsOf([...KEPT, ...kinds])] });
 
 test('ingest may read input and work, write work, own prefixes, keep state, put events of its own source and send to every queue', () => {
   expect(permissionsOf(template, 'ingest')).toEqual({
@@ -79,6 +80,7 @@ test('ingest may read input and work, write work, own prefixes, keep state, put 
     's3:PutObject': [owners.object, ...objects('work')],
     's3:AbortMultipartUpload': objects('work'),
     ...items(['LISTING', 'IGNORED#*']),
+    ...puts(['LISTING', 'IGNORED#*']),
     ...sweeps,
     ...consumes('IngestQueue'),
   });
@@ -126,6 +128,7 @@ test('poll may list the input, read, write and remove work, own prefixes, keep s
     's3:GetObject': [owners.object, ...objects('work')],
     's3:ListBucket': [owners.listing, ...listing('work')],
     ...items(['LISTING', 'WEBHOOKS#*']),
+    ...puts(['LISTING', 'WEBHOOKS#*']),
     ...key,
     ...sweeps,
   });
@@ -141,6 +144,7 @@ test('collect may read input and work, write work, keep state, read the key, and
     's3:PutObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
     ...items(),
+    ...puts(),
     ...key,
     ...sweeps,
     ...consumes('CollectQueue'),
@@ -159,6 +163,7 @@ test('finalize may write results but never the input, and put events of its own 
     's3:AbortMultipartUpload': objects(...written),
     's3:DeleteObject': objects('output', 'errors', 'retry', 'work'),
     ...items(['JOBS#*', 'INPUT#*', 'MONTH#*']),
+    ...puts(['JOBS#*', 'INPUT#*', 'MONTH#*']),
     ...key,
     ...putEvents,
     ...sweeps,
@@ -210,6 +215,7 @@ test('operate may read retry files and receipts, drop inputs, erase what a job h
     's3:DeleteObject': objects(...all),
     's3:DeleteObjectVersion': objects(...all),
     ...items(['PAUSES', 'TOMBSTONE#*'], ['JOBS#*', 'INPUT#*'], []),
+    ...puts(['PAUSES', 'TOMBSTONE#*']),
     'dynamodb:DeleteItem': [itemsOf(['JOB#*', 'JOBS#*', 'INPUT#*', 'TOMBSTONE#*'])],
     'sqs:SendMessage': ['CollectQueue', 'FinalizeQueue'],
   });

@@ -84,12 +84,15 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 }, LONG);
 
+const QUEUES = ['ingest', 'submit', 'call', 'collect', 'finalize'];
+
 /** One dead letter, which names no job: the function drops it. */
-async function addDeadLetter(): Promise<void> {
+async function addDeadLetter(queue: string): Promise<void> {
   const { region, credentials, endpoints, resources } = stack;
   const sqs = new SQSClient({ region, credentials, endpoint: endpoints.sqs });
-  const QueueUrl = resources.queues['collect-dead-letters']!.url;
-  const MessageBody = JSON.stringify({ v: 1, jobId: 'none', batchId: '0-00000' });
+  const QueueUrl = resources.queues[`${queue}-dead-letters`]!.url;
+  const ofBatch = ['submit', 'call', 'collect'].includes(queue) ? { batchId: '0-00000' } : {};
+  const MessageBody = JSON.stringify({ v: 1, jobId: 'none', ...ofBatch });
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody }));
   sqs.destroy();
 }
@@ -157,7 +160,7 @@ describe('a viewer', () => {
     [['redrive', 'collect']],
     [['redrive', 'collect', '--show']],
   ])('is refused %j, and nothing happens', { timeout: LONG }, async (parameters) => {
-    if (parameters[0] === 'redrive') await addDeadLetter();
+    if (parameters[0] === 'redrive') await addDeadLetter('collect');
     const before = stack.stats.operate!.invocations;
     const ended = await viewer.command(...parameters.map(named));
     expect(ended).toMatchObject({ status: 1, stdout: '' });
@@ -343,9 +346,12 @@ test('what a viewer may read, the table, receipts and log lines, holds no prompt
 
 describe('an operator', () => {
   test.each([
-    [0, ['redrive', 'collect', '--show']],
-    [0, ['redrive', 'collect']],
+    ...QUEUES.flatMap((queue): [number, string[]][] => [
+      [0, ['redrive', queue, '--show']],
+      [0, ['redrive', queue]],
+    ]),
     [3, ['results', KEY]],
+    [3, ['results', KEY, '--file', 'errors']],
     [3, ['results', KEY, '--file', 'retry']],
     [0, ['cancel', KEY, '--yes']],
     [0, ['pause', '--yes', '--reason', 'a look first']],
@@ -357,7 +363,7 @@ describe('an operator', () => {
     [2, ['forget', KEY, '--yes']],
     [0, ['forget', 'JOB', '--yes']],
   ])('exits with %i from %j', { timeout: LONG }, async (status, parameters) => {
-    if (parameters[0] === 'redrive') await addDeadLetter();
+    if (parameters[0] === 'redrive') await addDeadLetter(parameters[1]!);
     const ended = await operator.command(...parameters.map(named));
     expect(ended).toMatchObject({ status });
     if (parameters[0] === 'status') expect(ended.stdout).toContain('OperatorPolicy');

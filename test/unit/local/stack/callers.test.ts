@@ -32,7 +32,7 @@ const policies: StackPolicies = {
   grants: [],
 };
 const PLAN = { functions: [], policies };
-const nothing = { used() {}, refused() {} };
+const nothing = { held() {}, used() {}, refused() {} };
 const callers = () =>
   createCallers({ plan: PLAN, records: nothing, onDenied: (reason) => expect.fail(reason) });
 
@@ -81,6 +81,7 @@ test('what functions and services of AWS use is recorded, and what they are refu
   const called = createCallers({
     plan: { functions: [{ name: 'reader', roleArn: VIEWER } as FunctionPlan], policies },
     records: {
+      held: () => undefined,
       used: (grants) => used.push(...grants.map(({ action, resource }) => `${action} ${resource}`)),
       refused: (reason) => refused.push(reason),
     },
