@@ -1,5 +1,5 @@
 /** The packages, as their users get them: from tarballs, in a folder outside the checkout. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   cpSync,
@@ -13,14 +13,18 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { referenceOf } from '../../scripts/api-reference.ts';
 import { installedIn, licenceProblems } from '../../scripts/licences.ts';
 import { LOWEST_CDK, PACKAGES } from '../../scripts/packages.ts';
+import { pythonEnvironment } from '../support/python-environment.ts';
 import { install, lend, nodePackage, outcomeOf, pack, ROOT, succeed } from './install.ts';
+
+const run = promisify(execFile);
 
 // Installing takes as long as the network does.
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 900_000 });
@@ -318,6 +322,18 @@ describe('openai-batch-emulator', () => {
     const flags = ['run', '--root', place, '--testTimeout', '120000'];
     const output = await succeed(vitest, flags, { cwd: place, env: { NO_COLOR: '1' } });
     expect(output).toMatch(/Tests\s+1 passed/);
+  });
+
+  test('its recipe for pytest runs', async () => {
+    const place = join(current, 'pytest');
+    mkdirSync(place);
+    writeFileSync(join(place, 'test_batch.py'), recipe('test_batch.py'));
+    const python = join(pythonEnvironment(join(import.meta.dirname, 'requirements.txt')), 'python');
+    // `npx` and what it starts are run by the first Node of the path.
+    const PATH = [dirname(process.execPath), process.env.PATH].join(delimiter);
+    const flags = ['-m', 'pytest', '-p', 'no:cacheprovider', place];
+    const { stdout } = await run(python, flags, { cwd: current, env: { ...process.env, PATH } });
+    expect(stdout).toMatch(/\b1 passed\b/);
   });
 
   test('its API is loaded by CommonJS, too', async () => {
