@@ -58,8 +58,8 @@ export const ROOMS: readonly Room[] = [
     packages: ['node:crypto', 'node:util'],
   },
   { prefix: 'test/support/', from: [...BELOW_TESTS, 'bin/'] },
-  // What its users get: it runs nothing of ours but what makes and describes the packages, and what installs Python's.
-  { prefix: 'test/packages/', from: ['scripts/', 'test/support/python-environment.ts'] },
+  // What its users get: it runs nothing of ours but what makes and describes the packages, and installs Python's.
+  { prefix: 'test/packages/', from: ['scripts/', 'test/support/'] },
   { prefix: 'test/unit/', from: [...BELOW_TESTS, 'cli/', 'bench/', 'scripts/', 'test/system/'] },
   { prefix: 'test/parts/', from: [...BELOW_TESTS, 'cli/', 'bin/', 'bench/', 'scripts/'] },
   { prefix: 'test/system/', from: [...BELOW_TESTS, 'bench/', ORACLE] },
