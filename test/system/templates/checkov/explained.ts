@@ -44,7 +44,7 @@ export const EXPLAINED: Readonly<Record<string, Explained>> = {
   },
   CKV_AWS_119: {
     resources: /^AWS::DynamoDB::Table\./,
-    why: 'The table is encrypted with a key that AWS owns, and holds ids, counts and keys of objects, no content. A key of the customer is a choice of the deployment.',
+    why: 'The table is encrypted with the key of the account that AWS manages (aws/dynamodb), and holds ids, counts and keys of objects, no content. A key of the customer is a choice of the deployment.',
   },
   CKV_AWS_149: {
     resources: /^AWS::SecretsManager::Secret\./,
