@@ -17,15 +17,19 @@ function recorded(file: string): string[] {
 
 const grantsIn = (file: string) => recorded(file).map((line) => JSON.parse(line) as Grant);
 
+const ran = new Set(existsSync(CALL_RECORDS) ? recorded(RAN_FILE) : []);
+const missing = globSync('test/system/{e2e,upgrade}/*.test.ts', { cwd: ROOT }).filter(
+  (path) => !ran.has(path),
+);
+
 test('the whole runs have been made: every file of e2e and of upgrades', () => {
-  const ran = new Set(existsSync(CALL_RECORDS) ? recorded(RAN_FILE) : []);
-  const missing = globSync('test/system/{e2e,upgrade}/*.test.ts', { cwd: ROOT }).filter(
-    (path) => !ran.has(path),
-  );
   expect(missing, 'run `npm run test:system` first').toEqual([]);
 });
 
-test('each grant is used by a run or has a reason, and each reason has a grant', () => {
-  const compared = compareGrants(grantsIn(HELD_GRANTS_FILE), grantsIn(USED_GRANTS_FILE), UNUSED_GRANTS);
-  expect(compared).toEqual({ unexplained: [], outdated: [] });
-});
+test.skipIf(missing.length > 0)(
+  'each grant is used by a run or has a reason, and each reason has a grant',
+  () => {
+    const compared = compareGrants(grantsIn(HELD_GRANTS_FILE), grantsIn(USED_GRANTS_FILE), UNUSED_GRANTS);
+    expect(compared).toEqual({ unexplained: [], outdated: [] });
+  },
+);

@@ -85,7 +85,7 @@ export const UNUSED_GRANTS: readonly Reason[] = [
   },
   {
     grants: /kms:(?:DescribeKey|Encrypt|GenerateDataKey|ReEncrypt(?:From|To)) key\/UUID .*"dynamodb\./,
-    why: 'DynamoDB needs all six on the key of a table (DynamoDB developer guide, "Using customer managed keys"); the local services ask for Decrypt, the one that each call is known to need.',
+    why: 'DynamoDB names them as the least that it needs on a key (developer guide, "DynamoDB encryption at rest usage notes"), and CDK grants them to writers; of Decrypt alone it says that each call asks for it, and so do the local services.',
   },
   {
     grants: /(?:Submit|Finalize|Operate)\/FunctionRole kms:(?:Decrypt|GenerateDataKey) key\/UUID .*"sqs\./,
