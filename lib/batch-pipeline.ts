@@ -126,8 +126,9 @@ export interface BatchPipelineProps extends NetworkProps {
   /** How often the live batches are looked at: whole minutes from 1 to 60. @default Duration.minutes(5) */
   readonly pollInterval?: Duration | undefined;
   /**
-   * What becomes of the bucket, the table and the secrets when the stack is deleted. With DESTROY, S3 still refuses to
-   * delete a bucket that holds objects: empty it first.
+   * What becomes of the bucket, the table and the secret of the stack's own key when the stack is deleted; secrets of other
+   * keys and of webhooks are deleted with it. With DESTROY, S3 still refuses to delete a bucket that holds objects: empty it
+   * first.
    *
    * @default RemovalPolicy.RETAIN
    */

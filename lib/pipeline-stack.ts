@@ -1,7 +1,7 @@
 import { Aws, CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import packageJson from '../package.json' with { type: 'json' };
-import { apiKeyOutputSuffix, DEFAULT_API_KEY } from '../src/contract/api-key.ts';
+import { apiKeyOutputSuffix, DEFAULT_API_KEY, setApiKeyCommand } from '../src/contract/api-key.ts';
 import { BatchPipeline, type BatchPipelineProps } from './batch-pipeline.ts';
 import { InvalidConfigurationError } from './configuration.ts';
 import { MAX_OUTPUTS } from './size-limits.ts';
@@ -67,8 +67,7 @@ export class PipelineStack extends Stack {
       const isOwn = name === DEFAULT_API_KEY;
       this.#output(
         `SetApiKeyCommand${apiKeyOutputSuffix(name)}`,
-        `aws secretsmanager put-secret-value --region ${Aws.REGION} --secret-id ${secretArn} ` +
-          '--secret-string "$OPENAI_API_KEY"',
+        setApiKeyCommand(secretArn, Aws.REGION),
         `Sets the API key${isOwn ? '' : ` "${name}"`}; run it once and whenever the key changes`,
       );
     }

@@ -62,5 +62,8 @@ Ctrl-C stops it; what is under way continues at the next start, on the same port
 function setKeyCommands({ outputs, endpoints }: RunningPipeline['stack']): string[] {
   return Object.entries(outputs)
     .filter(([output]) => output.startsWith('SetApiKeyCommand'))
-    .map(([, command]) => `  ${command.replace(/^aws /, `aws --endpoint-url ${endpoints.secretsManager} `)}`);
+    .map(
+      ([, command]) =>
+        `  ${command.replace(/(?<=^|\| )aws /, `aws --endpoint-url ${endpoints.secretsManager} `)}`,
+    );
 }

@@ -1,5 +1,5 @@
 import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { API_KEY_PLACEHOLDER } from '../contract/api-key.ts';
+import { API_KEY_PLACEHOLDER, setApiKeyCommand } from '../contract/api-key.ts';
 import { ApiKeyMissingError, ApiKeyUnknownError } from '../core/base/errors.ts';
 
 /** How long a key is kept: a new one is in use after five minutes at the latest. */
@@ -110,7 +110,7 @@ export class ApiKey implements ApiKeys {
   #missing(problem: string, cause?: unknown): ApiKeyMissingError {
     return new ApiKeyMissingError(
       `the secret ${this.#secretId} ${problem}; set the OpenAI API key with: ` +
-        `aws secretsmanager put-secret-value --secret-id ${this.#secretId} --secret-string "$OPENAI_API_KEY"`,
+        setApiKeyCommand(this.#secretId),
       cause === undefined ? undefined : { cause },
     );
   }

@@ -23,6 +23,16 @@ export function apiKeySecretName(stackId: string, apiKey: string): string {
 }
 
 /**
+ * What a person types to set an API key. The key comes by a pipe from what the shell prints by itself: arguments of a process
+ * can be read by others on the machine, and are in its logs.
+ * @param region default: that of the person's AWS configuration
+ */
+export function setApiKeyCommand(secretId: string, region?: string): string {
+  const at = region === undefined ? '' : ` --region ${region}`;
+  return `printf %s "$OPENAI_API_KEY" | aws secretsmanager put-secret-value${at} --secret-id ${secretId} --secret-string file:///dev/stdin`;
+}
+
+/**
  * What the names of an API key's own outputs end with: `team-a` gives `TeamA`, the stack's own key nothing. Settings
  * refuse two keys with one ending.
  */

@@ -29,8 +29,8 @@ test('the outputs say where things are and how to begin', () => {
     ViewerPolicyArn: 'ViewerPolicy',
     OperatorPolicyArn: 'OperatorPolicy',
     SetApiKeyCommand:
-      'aws secretsmanager put-secret-value --region <AWS::Region> --secret-id ApiKeySecret ' +
-      '--secret-string "$OPENAI_API_KEY"',
+      'printf %s "$OPENAI_API_KEY" | aws secretsmanager put-secret-value --region <AWS::Region> --secret-id ApiKeySecret ' +
+      '--secret-string file:///dev/stdin',
     DropFileCommand:
       'aws s3 cp requests.jsonl s3://StorageBucket/input/requests.jsonl --region <AWS::Region>',
   });
@@ -64,7 +64,7 @@ test('each further API key has an output with the command that sets it', () => {
   expect(outputs.ApiKeys).toBe('default team-a-1 ads');
   const commands = Object.entries(outputs).filter(([name]) => name.startsWith('SetApiKeyCommand'));
   const commandOf = (secret: string) =>
-    `aws secretsmanager put-secret-value --region <AWS::Region> --secret-id ${secret} --secret-string "$OPENAI_API_KEY"`;
+    `printf %s "$OPENAI_API_KEY" | aws secretsmanager put-secret-value --region <AWS::Region> --secret-id ${secret} --secret-string file:///dev/stdin`;
   expect(Object.fromEntries(commands)).toEqual({
     SetApiKeyCommand: commandOf('ApiKeySecret'),
     SetApiKeyCommandTeamA1: commandOf('ApiKeySecretteama1'),

@@ -220,6 +220,7 @@ async function looksAround({ type, submit, untilEnded, poll, dir }: Shift): Prom
   const local = 'npm run -s batchdrop -- local process examples/three-films.jsonl --out out/films';
   const elsewhere = { 'out/films': `${join(dir, 'films')} --state ${join(dir, 'another')}` };
   expect(await type(3, local, elsewhere)).toContain('input/three-films.jsonl: partial');
+  await isWhatTheReadmeShows(join(dir, 'films'));
   expect(await type(0, 'batchdrop prices')).toContain('gpt-6-luna');
   expect(await type(0, 'batchdrop jobs --status live')).toMatch(/^running .* input\/films\.jsonl /m);
   expect(await type(1, 'batchdrop receipt KEY', { KEY })).toContain('input/films.jsonl has no receipt yet');
@@ -234,6 +235,17 @@ async function looksAround({ type, submit, untilEnded, poll, dir }: Shift): Prom
     /ingest +A job was recorded[\s\S]* finalize +The job has ended/,
   );
   expect(await type(0, 'batchdrop limits')).toContain('the month');
+}
+
+/** The lines that the README shows of the results, shortened at each "…", are in the files of the same names. */
+async function isWhatTheReadmeShows(folder: string): Promise<void> {
+  const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+  const shown = [...readme.matchAll(/^\{"id":.*$/gm)].map(([line]) => line.split('…'));
+  expect(shown).toHaveLength(3);
+  const files = ['output', 'errors'].map((area) => readFile(join(folder, area, 'three-films.jsonl'), 'utf8'));
+  const lines = (await Promise.all(files)).join('').trimEnd().split('\n');
+  for (const [index, pieces] of shown.entries())
+    expect(pieces.filter((piece) => !lines[index]!.includes(piece))).toEqual([]);
 }
 
 /** Another file waits, and one sees why and by whom; then it runs. */
@@ -298,11 +310,11 @@ async function rotatesTheKey({ type, submit, untilEnded, poll, emulator, stack }
   expect(await type(1, 'batchdrop doctor')).toMatch(/^BAD {3}Suspensions: /m);
   await type(
     0,
-    'aws secretsmanager put-secret-value --secret-id "$(out ApiKeySecretArn)" --secret-string "$OPENAI_API_KEY"',
+    'printf %s "$OPENAI_API_KEY" | aws secretsmanager put-secret-value --secret-id "$(out ApiKeySecretArn)" --secret-string file:///dev/stdin',
   );
   await type(
     0,
-    'aws secretsmanager put-secret-value --secret-id <ApiKeySecretArn> --secret-string "$OPENAI_API_KEY"',
+    'printf %s "$OPENAI_API_KEY" | aws secretsmanager put-secret-value --secret-id <ApiKeySecretArn> --secret-string file:///dev/stdin',
     { '<ApiKeySecretArn>': stack().outputs.ApiKeySecretArn! },
   );
   expect(await type(0, 'batchdrop resume --scope default')).toContain('default is not suspended any more');

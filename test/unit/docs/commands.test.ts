@@ -10,7 +10,7 @@ const DOCUMENTS = globSync(['README.md', 'docs/*.md', 'local/**/*.md'], { cwd: R
 const textOf = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 
 /** In a line of a shell, what batchdrop is called with: up to a comment, a pipe, or the next command. */
-const CALL = /^(?: *\$)? *(?:npm run (?:-s )?batchdrop --|batchdrop) (?<rest>\S.*)$/;
+const CALL = /^(?: *\$)? *(?:npm run (?:-s )?batchdrop --|(?:npx )?batchdrop) (?<rest>\S.*)$/;
 const WORD = /"(?:\$\([^)]*\)|[^"])*"|'[^']*'|[^\s"']+/g;
 
 function wordsOf(rest: string): string[] {
@@ -149,13 +149,23 @@ describe('messages of the program', () => {
 
 /** All others are typed by test/system/e2e/runbook.test.ts. */
 describe('lines of a shell that need AWS or OpenAI itself', () => {
-  const lines = ['docs/runbook.md', 'docs/cli.md', 'README.md'].flatMap((document) =>
+  const lines = [
+    'docs/runbook.md',
+    'docs/cli.md',
+    'README.md',
+    'docs/deploy.md',
+    'docs/variants.md',
+    'docs/packages.md',
+    'docs/security.md',
+    'docs/roles.md',
+    'docs/recovery.md',
+  ].flatMap((document) =>
     [...textOf(document).matchAll(/^ *```sh\n([\s\S]*?)^ *```/gm)].flatMap(([, block]) => block!.split('\n')),
   );
   const isMarked = (line: string): boolean => /# not run here: needs (?:AWS|OpenAI)/.test(line);
   /** What neither the local stack nor the emulator answers. */
   const needsMore = (line: string): boolean =>
-    /\baws cloudformation (?:detect|describe-stack-resource-)|\baws (?:logs|events|lambda|iam|service-quotas|dynamodb|cloudwatch)\b|\bnpx cdk (?:deploy|diff|destroy)\b|^deploy\b|^git |^curl /.test(
+    /\baws cloudformation (?:detect|describe-stack-resource-)|\baws (?:logs|events|lambda|iam|service-quotas|dynamodb|cloudwatch)\b|\bnpx cdk (?:bootstrap|deploy|diff|destroy)\b|^deploy\b|^git |^curl /.test(
       line,
     );
 

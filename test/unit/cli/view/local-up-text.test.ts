@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { localUpText, type RunningPipeline } from '../../../../cli/view/local-up-text.ts';
+import { setApiKeyCommand } from '../../../../src/contract/api-key.ts';
 import { defaultSettings } from '../../../../src/contract/settings.ts';
 
 const ARN = 'arn:aws:secretsmanager:eu-west-1:000000000000:secret:batchdrop/id/api-key';
@@ -26,8 +27,8 @@ const PIPELINE: RunningPipeline = {
       secrets: {},
     },
     outputs: {
-      SetApiKeyCommand: `aws secretsmanager put-secret-value --secret-id ${ARN}/default --secret-string "$OPENAI_API_KEY"`,
-      SetApiKeyCommandFilms: `aws secretsmanager put-secret-value --secret-id ${ARN}/films --secret-string "$OPENAI_API_KEY"`,
+      SetApiKeyCommand: setApiKeyCommand(`${ARN}/default`),
+      SetApiKeyCommandFilms: setApiKeyCommand(`${ARN}/films`),
       TableName: 'jobs',
     },
     alarms: () => [],
@@ -41,7 +42,7 @@ test('once it is up, it says for each API key by what command its secret is set 
   const lines = textOf(PIPELINE).split('\n');
   for (const name of ['default', 'films'])
     expect(lines).toContain(
-      `  aws --endpoint-url ${at(5)} secretsmanager put-secret-value --secret-id ${ARN}/${name} --secret-string "$OPENAI_API_KEY"`,
+      `  printf %s "$OPENAI_API_KEY" | aws --endpoint-url ${at(5)} secretsmanager put-secret-value --secret-id ${ARN}/${name} --secret-string file:///dev/stdin`,
     );
   expect(lines).toContainEqual(expect.stringContaining('a key for the emulator, which takes any,'));
 });
