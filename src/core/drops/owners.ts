@@ -58,34 +58,43 @@ export function claimFor(
   const claimed: PrefixOwner[] = [];
   // The widest first: what lies in it needs no entry of its own, unless it cannot be had.
   for (const prefix of claimant.prefixes.toSorted((one, other) => one.length - other.length)) {
-    const entry = entryFor(claimant, prefix, owners, now);
-    if (entry === undefined) continue;
-    claimed.push(entry);
-    // What lies in it and is its own stays, with its history; so does a wider one, for what else lies in that.
-    const isReplaced = (other: PrefixOwner) =>
-      other.prefix.startsWith(prefix) && other.stackId !== claimant.stackId;
-    owners = [...owners.filter((other) => !isReplaced(other)), entry];
+    const entries = entriesFor(claimant, prefix, owners, now);
+    claimed.push(...entries);
+    const replaced = new Set(entries.map((entry) => entry.prefix));
+    owners = [...owners.filter((other) => !replaced.has(other.prefix)), ...entries];
   }
   return { owners, claimed };
 }
 
-/** The entry that makes a prefix the claimant's own; `undefined` if it is, or cannot be. */
-function entryFor(
+/**
+ * The entries that make a prefix the claimant's own; none if it is, or cannot be. An entry of another stack in it is taken
+ * over as it is, with its history: what lies there may have had other owners than what lies beside it.
+ */
+function entriesFor(
   { stackId, stackName, takeOver }: Claimant,
   prefix: string,
   owners: readonly PrefixOwner[],
   now: number,
-): PrefixOwner | undefined {
+): PrefixOwner[] {
   const holder = holderOf(owners, prefix);
-  if (holder?.stackId === stackId) return undefined;
-  const within = owners.filter((owner) => owner.prefix.startsWith(prefix) && owner !== holder);
-  const others = [holder ?? [], within].flat().filter((owner) => owner.stackId !== stackId);
+  if (holder?.stackId === stackId) return [];
+  const within = owners.filter(
+    (owner) => owner.prefix.startsWith(prefix) && owner !== holder && owner.stackId !== stackId,
+  );
+  const others = [holder ?? [], within].flat();
   const mayHave = ({ stackName: name, before = [] }: PrefixOwner) =>
     name === takeOver && !before.some((past) => past.stackId === stackId);
-  if (!others.every(mayHave)) return undefined;
-  if (others.length === 0) return { prefix, stackId, stackName, since: now };
+  if (!others.every(mayHave)) return [];
+  if (others.length === 0) return [{ prefix, stackId, stackName, since: now }];
   const since = now + HANDOVER_MS;
-  return { prefix, stackId, stackName, since, before: others.flatMap((other) => historyOf(other, since)) };
+  const entryOf = (at: string, other?: PrefixOwner): PrefixOwner => ({
+    prefix: at,
+    stackId,
+    stackName,
+    since,
+    ...(other && { before: historyOf(other, since) }),
+  });
+  return [entryOf(prefix, holder), ...within.map((other) => entryOf(other.prefix, other))];
 }
 
 /**

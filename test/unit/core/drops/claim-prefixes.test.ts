@@ -115,6 +115,21 @@ describe('the owner of an object', () => {
     expect(findOtherOwner(owners, 'id-a', output, { key: 'in/x', lastModified: T0 })).toBeUndefined();
   });
 
+  it('stays who it was in a part that had been taken over before the whole was', () => {
+    const fromA = claimFor(claimant('b', ['input/b/'], 'a'), [owner('a', 'input/')], T0).owners;
+    const allOfA = claimFor(claimant('b', ['input/'], 'a'), fromA, T0 + HANDOVER_MS).owners;
+    // At the same instant as the takeover before takes effect, so that both have the same end in the history.
+    const owners = claimFor(claimant('c', ['input/'], 'b'), allOfA, T0 + HANDOVER_MS).owners;
+    const ownersOf = (key: string, lastModified: number) =>
+      ['a', 'b', 'c'].filter(
+        (stack) => findOtherOwner(owners, `id-${stack}`, ['input/'], { key, lastModified }) === undefined,
+      );
+    expect(ownersOf('input/b/x', T0 + HANDOVER_MS)).toEqual(['a']);
+    expect(ownersOf('input/b/x', T0 + HANDOVER_MS + 1)).toEqual(['b']);
+    expect(ownersOf('input/x', T0 + HANDOVER_MS + 1)).toEqual(['a']);
+    expect(ownersOf('input/b/x', T0 + 2 * HANDOVER_MS + 1)).toEqual(['c']);
+  });
+
   it('does not run it where another stack writes its results or its work', () => {
     const owners = [owner('b', 'input/'), owner('a', 'work/')];
     expect(
