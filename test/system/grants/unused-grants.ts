@@ -30,10 +30,6 @@ export const UNUSED_GRANTS: readonly Reason[] = [
     why: 'Reads the input of a bucket without versions.',
   },
   {
-    grants: /Poll\/FunctionRole dynamodb:PutItem /,
-    why: 'Records a job again that a restored table has lost (src/core/steps/poll/reconcile.ts); no table is lost here.',
-  },
-  {
     grants: /Operate\/FunctionRole sqs:SendMessage /,
     why: 'A cancel sends on the duplicates that wait for the job, and a resume the batches that were held: runs here have neither.',
   },
@@ -76,8 +72,9 @@ export const UNUSED_GRANTS: readonly Reason[] = [
     why: 'Results of a route below a prefix of its own, in one statement with those below output/, which other runs use.',
   },
   {
-    grants: /Observe\/FunctionRole s3:(?:GetObject bucket\/work\/\*|ListBucket bucket \{.*"work\/\*")/,
-    why: 'Reads whether a response that comes twice is written down, and, when its slice has ended, whether it is of the slice; here each comes once, and in time.',
+    grants:
+      /Observe\/FunctionRole s3:(?:(?:Get|Put)Object bucket\/work\/\*|ListBucket bucket \{.*"work\/\*")/,
+    why: 'Writes down a response that ends before its slice is looked at, reads whether one that comes twice is written down, and, when its slice has ended, whether it is of the slice; here each comes once, and the slice may be looked at first.',
   },
   {
     grants: /Observe\/FunctionRole dynamodb:Query table\/PipelineStateTable \{/,
