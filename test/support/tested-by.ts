@@ -111,6 +111,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/providers/openai/request-error.ts',
     'src/providers/openai/upload-body.ts',
   ],
+  'test/parts/providers/openai/boxed-batch-api.test.ts': ['src/providers/openai/bounded-answer.ts'],
   'test/unit/providers/openai/usage.test.ts': ['src/providers/openai/usage-reported.ts'],
   'test/parts/runtime/handlers.test.ts': ['src/runtime/queue-handler.ts', 'src/runtime/scheduled-handler.ts'],
   'test/unit/contract/events.test.ts': ['src/contract/event-fields.ts'],

@@ -1,6 +1,6 @@
 /**
- * {@link BatchApi} whose every call ends in time: retries, waits in between and the whole body of an answer included.
- * The client's own timeout ends with the headers of an answer and counts each of its tries from its own start, so
+ * {@link BatchApi} whose every call ends in time and in bounded memory: retries, waits in between and the whole body of an
+ * answer included. The client's own timeout ends with the headers of an answer and counts each of its tries from its own start, so
  * that a service that hangs or trickles could hold up its caller for as long as it likes.
  */
 import type OpenAI from 'openai';
@@ -10,6 +10,7 @@ import type { Deadline } from '../../core/ports/ambient.ts';
 import type { ByteStream } from '../../core/ports/objects.ts';
 import type { BatchApi } from '../../core/ports/provider.ts';
 import { OpenAIBatches } from './batch-api.ts';
+import { boundedAnswer } from './bounded-answer.ts';
 import { OpenAIRequestError } from './request-error.ts';
 
 /** The longest that each kind of call may take in all, in ms. */
@@ -118,11 +119,13 @@ export class BoxedBatches implements BatchApi {
     const client = this.#client.withOptions({
       timeout: Math.min(limits.tryMs, ms),
       // The client's own signal ends with the headers; this one holds for the body, too.
-      fetch: (url, init) =>
-        fetch(url, {
-          ...init,
-          signal: AbortSignal.any([...(init?.signal ? [init.signal] : []), stop.signal]),
-        }),
+      fetch: async (url, init) => {
+        const signal = AbortSignal.any([...(init?.signal ? [init.signal] : []), stop.signal]);
+        return boundedAnswer(
+          url instanceof Request ? url.url : String(url),
+          await fetch(url, { ...init, signal }),
+        );
+      },
     });
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {

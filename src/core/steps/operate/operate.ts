@@ -48,13 +48,14 @@ type Acts = {
 
 /**
  * @param request.body JSON text.
- * @param request.by ARN of the caller; absent if AWS named none.
+ * @param request.by ARN of the caller; absent or empty if AWS named none.
  * @throws what went wrong on the way: the act may be done in part, and is safe to repeat.
  */
 export async function operate(
   deps: OperateDeps,
-  { body, by }: { body: string; by: string | undefined },
+  { body, by: named }: { body: string; by: string | undefined },
 ): Promise<Operated> {
+  const by = named === '' ? undefined : named;
   let action: OperateAction | undefined;
   try {
     if (by === undefined)

@@ -3,8 +3,9 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { IncompleteDownloadError } from '../../../../src/core/base/errors.ts';
+import { BatchdropError, IncompleteDownloadError } from '../../../../src/core/base/errors.ts';
 import type { Deadline } from '../../../../src/core/ports/ambient.ts';
+import { MAX_ANSWER_BYTES } from '../../../../src/providers/openai/bounded-answer.ts';
 import { BoxedBatches, type CallTimes } from '../../../../src/providers/openai/boxed-batch-api.ts';
 import { OpenAIRequestError } from '../../../../src/providers/openai/request-error.ts';
 import { createOpenAIClient } from '../../../../src/runtime/deps/openai.ts';
@@ -64,6 +65,59 @@ test('a JSON answer that comes byte by byte and never ends is given up', async (
     { times: { readMs: 300 } },
   );
   await expect(api.listBatches()).rejects.toThrow('GET /batches took longer than 0 s in all');
+});
+
+/** Sends blanks as fast as they are taken, four times what an answer may have, and counts them. */
+function blanksOf(status: number) {
+  const sent = { bytes: 0 };
+  const blanks = Buffer.alloc(1024 * 1024, ' ');
+  const answer: RequestListener = (_request, response) => {
+    response.writeHead(status, {
+      'content-type': 'application/json',
+      'content-length': 4 * MAX_ANSWER_BYTES,
+    });
+    const send = (): void => {
+      while (!response.destroyed && sent.bytes < 4 * MAX_ANSWER_BYTES) {
+        sent.bytes += blanks.length;
+        if (!response.write(blanks)) return;
+      }
+      response.end();
+    };
+    response.on('drain', send);
+    send();
+  };
+  return { answer, sent };
+}
+
+test.each([200, 400])(
+  'an answer of %i that is too large is given up before it fills the memory',
+  async (status) => {
+    const calls: ((api: BoxedBatches) => Promise<unknown>)[] = [
+      (api) => api.listBatches(),
+      (api) => api.createBatch(CREATE),
+      (api) => api.cancelBatch('batch_1'),
+    ];
+    for (const call of calls) {
+      const { answer, sent } = blanksOf(status);
+      const { api } = await apiOf(answer);
+      await expect(call(api)).rejects.toThrow(BatchdropError);
+      // What is on its way in sockets and streams was sent, too.
+      expect(sent.bytes).toBeLessThan(2 * MAX_ANSWER_BYTES);
+    }
+  },
+);
+
+test('a file may be larger than any other answer, also from where the service sends us for it', async () => {
+  const { answer } = blanksOf(200);
+  const { api } = await apiOf((request, response) =>
+    request.url === '/stored'
+      ? answer(request, response)
+      : response.writeHead(302, { location: '/stored' }).end(),
+  );
+  const { body } = await api.readFile('file-1');
+  let bytes = 0;
+  for await (const chunk of body) bytes += chunk.length;
+  expect(bytes).toBe(4 * MAX_ANSWER_BYTES);
 });
 
 test('no call outlasts the run that it is in, and none begins after it', async () => {

@@ -44,11 +44,11 @@ test.each([
   });
 });
 
-test('a request of nobody is refused, and nothing is done', async () => {
+test.each([undefined, ''])('a request of nobody is refused, and nothing is done (%j)', async (by) => {
   const { p, jobId } = await dropped();
   const { status, answer } = await operate(p.deps, {
     body: JSON.stringify({ v: 1, action: 'cancel', jobId }),
-    by: undefined,
+    by,
   });
   expect({ status, code: !answer.ok && answer.code }).toEqual({ status: 403, code: 'no_caller' });
   expect((await p.deps.jobs.getJob(jobId))?.cancelledAt).toBeUndefined();
