@@ -16,7 +16,7 @@ import { addStackCommands } from './stack-commands.ts';
 import { addUpkeepCommands } from './upkeep-commands.ts';
 import { completionScript, SHELLS, type Shell } from './view/completion.ts';
 import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './view/exit.ts';
-import { makePlain } from './view/plain.ts';
+import { makePlain, withoutControls } from './view/plain.ts';
 
 const settingsOption = [
   '--settings <file>',
@@ -28,6 +28,8 @@ export const program = new Command('batchdrop')
   .description('OpenAI Batch API requests, dropped as files.')
   .version(packageJson.version)
   .exitOverride()
+  // It repeats arguments: a shell puts names of files in for a pattern.
+  .configureOutput({ outputError: (text, write) => write(withoutControls(text)) })
   .showHelpAfterError('--help lists the commands; after a command, its arguments and options.');
 
 program

@@ -1,4 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { CommanderError } from 'commander';
+import { describe, expect, test, vi } from 'vitest';
+import { program } from '../../../../cli/main.ts';
 import { makePlain, withoutControls } from '../../../../cli/view/plain.ts';
 
 /** Clears the screen, sets the title, writes the clipboard, moves up, turns text around. */
@@ -43,3 +45,21 @@ test('a console that is made plain prints nothing else, whoever prints', () => {
   target.error('b\u0007');
   expect(printed).toEqual(['a\\u001b[2J', 1, 'b\\u0007']);
 });
+
+test.each([['\u001b[2Jx'], ['plan', 'a.jsonl', '--deadline', '\u001b[2Jx'], ['cancel', 'a', '\u001b[2Jx']])(
+  'arguments that are refused are repeated plainly (%j)',
+  async (...args) => {
+    const printed: string[] = [];
+    const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+      printed.push(String(text));
+      return true;
+    });
+    try {
+      await expect(program.parseAsync(args, { from: 'user' })).rejects.toThrow(CommanderError);
+    } finally {
+      write.mockRestore();
+    }
+    expect(printed.join('')).toContain('error: ');
+    expect(printed.join('')).not.toContain('\u001b');
+  },
+);
