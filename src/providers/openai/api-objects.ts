@@ -8,24 +8,21 @@ import { OpenAIRequestError } from './request-error.ts';
 import { statusOf } from './statuses.ts';
 import { usageOf } from './usage.ts';
 
+/** An id is recorded, and a record has room for 400 KB (DynamoDB). OpenAI's have some 40 characters. */
+const id = z.string().max(512);
+
 /** `""`, `null` and absent all mean: there is none. */
-const optionalId = z
-  .string()
-  .nullish()
-  .transform((id) => id || undefined);
+const optionalId = id.nullish().transform((given) => given || undefined);
 
 /**
  * What is read of a batch object. Source: openai 7.55.0 `resources/batches.ts`; compatible services give ids as empty
  * strings.
  */
 export const remoteBatchSchema = z.object({
-  id: z.string().min(1),
+  id: id.min(1),
   status: z.string(),
   // Batches of other applications may have been made without a file.
-  input_file_id: z
-    .string()
-    .nullish()
-    .transform((id) => id ?? ''),
+  input_file_id: id.nullish().transform((given) => given ?? ''),
   output_file_id: optionalId,
   error_file_id: optionalId,
   errors: z
@@ -70,7 +67,7 @@ export const batchPageSchema = z.object({
 
 /** A file. */
 export const fileSchema = z.object({
-  id: z.string().min(1),
+  id: id.min(1),
   // Compatible services leave it out, or say `null`.
   bytes: z
     .number()

@@ -7,6 +7,8 @@ import { topicOf } from './refusals.ts';
 const REFUSING_STATUSES: ReadonlySet<number> = new Set([400, 401, 403, 404, 413, 422, 429]);
 
 const MAX_MESSAGE_CHARS = 300;
+/** A code is recorded with what it kept from being sent, and a record has room for 400 KB (DynamoDB). OpenAI's have some 40 characters. */
+const MAX_CODE_CHARS = 200;
 
 /** A call to OpenAI that failed, free of content and keys. Try the step again. */
 export class OpenAIRequestError extends BatchdropError {
@@ -62,7 +64,8 @@ export function toRequestError(action: string, error: unknown): Error {
     );
   }
   if (error instanceof APIError) {
-    const code = error.code ?? undefined;
+    // Compatible services give numbers, too.
+    const code = `${error.code ?? ''}`.slice(0, MAX_CODE_CHARS) || undefined;
     return new OpenAIRequestError(
       [
         `${action} was answered ${error.status}`,

@@ -125,6 +125,7 @@ describe('creating a batch', () => {
     ],
     ['an answer that is not JSON', json(200, undefined)],
     ['an answer that is not a batch', json(200, { hello: 'world' })],
+    ['an id that no record has room for', json(200, batchObject({ id: 'b'.repeat(500_000) }))],
   ])('leaves it open what %s means, after one request', async (_name, answer) => {
     const { api, requests } = await apiAnsweredBy(answer, undefined, 500);
     const error = await failureOf(api.createBatch(BATCH));
@@ -180,6 +181,17 @@ describe('what errors say', () => {
       expect(error.message).toContain('400');
       expect(describeWhole(error)).not.toContain(PROMPT);
     }
+  });
+
+  test.each<[unknown, string | undefined]>([
+    ['c'.repeat(500_000), 'c'.repeat(200)],
+    [4001, '4001'],
+    [null, undefined],
+  ])('has a code that a record has room for', async (given, code) => {
+    const { api } = await apiAnsweredBy(json(400, { error: { message: 'No.', code: given } }));
+    const error = await failureOf(api.createBatch(BATCH));
+    expect(error).toMatchObject({ status: 400, code });
+    expect(error.message.length).toBeLessThan(1_000);
   });
 
   test('carries the request id that OpenAI asks for in support', async () => {
