@@ -23,8 +23,11 @@ import {
   GetBucketEncryptionCommand,
   GetBucketPolicyCommand,
   GetBucketVersioningCommand,
+  GetObjectCommand,
   GetPublicAccessBlockCommand,
   ListBucketsCommand,
+  NoSuchKey,
+  PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
 import {
@@ -33,14 +36,24 @@ import {
   PutSecretValueCommand,
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
-import { GetQueueAttributesCommand, ListQueuesCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  GetQueueAttributesCommand,
+  ListQueuesCommand,
+  SendMessageCommand,
+  SQSClient,
+} from '@aws-sdk/client-sqs';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startEmulator } from '../../../local/openai-emulator/emulator.ts';
 import { ALARMS } from '../../../src/contract/alarms.ts';
 import { API_KEY_PLACEHOLDER } from '../../../src/contract/api-key.ts';
+import { receiptSchema } from '../../../src/contract/receipt.ts';
+import { AT_ONCE } from '../../support/emulator-timings.ts';
+import { chatLine } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 import { makeFolder, removeFolder } from '../../support/temporary-folder.ts';
 import { ACCOUNT, type Moto, REGION, startMoto } from '../moto/moto.ts';
 import { cdk } from './cdk.ts';
+import { runDeployedFunctions } from './deployed-functions.ts';
 
 /** A synth, an upload and a deployment, on a machine that has other things to do. */
 const LONG = { timeout: 300_000 };
@@ -327,6 +340,63 @@ describe('the first deployment', () => {
       expect([alarms, dashboards, policies, roles]).toEqual([needed.length, 1, 2, STEPS.length + 2]);
     },
   );
+});
+
+describe('what was deployed', () => {
+  test('runs a dropped file to its receipt, and buys each answer once', LONG, async () => {
+    const { BucketName: Bucket, IngestQueueUrl: QueueUrl, ApiKeySecretArn: SecretId } = outputs;
+    await secrets.send(new PutSecretValueCommand({ SecretId, SecretString: 'sk-test' }));
+    const emulator = await startEmulator({ dir: join(folder, 'openai'), timings: AT_ONCE });
+    const functions = await runDeployedFunctions({
+      moto,
+      stackName: STACK,
+      cdkOut,
+      openaiBaseUrl: emulator.endpoint,
+      folder,
+    });
+    onTestFinished(async () => {
+      await functions.stop();
+      await emulator.close();
+    });
+    const read = async (Key: string) => {
+      try {
+        const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key }));
+        return await Body!.transformToString();
+      } catch (error) {
+        if (error instanceof NoSuchKey) return undefined;
+        throw error;
+      }
+    };
+    const key = 'input/films.jsonl';
+    const lines = [chatLine('one'), chatLine('two'), '{"custom_id": "broken"}'];
+    const { VersionId } = await s3.send(new PutObjectCommand({ Bucket, Key: key, Body: lines.join('\n') }));
+    // moto's S3 tells no EventBridge: what the rule would send to its target is sent here.
+    const detail = { bucket: { name: Bucket }, object: { key, 'version-id': VersionId, sequencer: '01' } };
+    const event = { 'detail-type': 'Object Created', source: 'aws.s3', account: ACCOUNT, detail };
+    await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify(event) }));
+    const giveUpAt = Date.now() + 60_000;
+    let receipt: string | undefined;
+    while (receipt === undefined && Date.now() < giveUpAt) {
+      await functions.invoke('poll');
+      receipt = await read('receipts/films.json');
+    }
+    expect(functions.problems).toEqual([]);
+    expect(functions.failures()).toBe(0);
+    expect(receiptSchema.parse(JSON.parse(receipt!))).toMatchObject({
+      result: 'partial',
+      counts: { requests: 3, succeeded: 2, failed: 0, invalid: 1 },
+      possiblyBilledTwice: {},
+    });
+    const idsOf = (text: string | undefined) =>
+      text!
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).custom_id);
+    expect(idsOf(await read('output/films.jsonl'))).toEqual(['one', 'two']);
+    expect(idsOf(await read('errors/films.jsonl'))).toEqual(['broken']);
+    expect((await read('retry/films.jsonl'))!.trim()).toBe(lines[2]);
+    expect(await emulator.ledger.all()).toHaveLength(2);
+  });
 });
 
 describe('an update', () => {

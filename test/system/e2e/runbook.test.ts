@@ -14,6 +14,7 @@ import { defaultSettings } from '../../../src/contract/settings.ts';
 import { createSqsClient } from '../../../src/runtime/clients.ts';
 import { startCloudFormation } from '../../support/cloudformation.ts';
 import { startEmulatedStack } from '../../support/emulated-stack.ts';
+import { AT_ONCE } from '../../support/emulator-timings.ts';
 import { chatLine } from '../../support/pipeline.ts';
 import { pythonEnvironment } from '../../support/python-environment.ts';
 import { startShell } from '../../support/shell.ts';
@@ -72,16 +73,6 @@ const REVOKED = [
 ];
 /** OpenAI works on no batch until it is cancelled. */
 const STUCK = [{ effect: { kind: 'batch.stuck' as const, state: 'in_progress' as const } }];
-/** Commands sign with the machine's clock, which therefore is the stack's: OpenAI takes no time. */
-const AT_ONCE = {
-  validatingMs: 0,
-  startMs: 0,
-  perRequestMs: 0,
-  perFurtherRequestMs: 0,
-  finalizingMs: 0,
-  cancellingMs: 0,
-};
-
 /**
  * Where the documents' own `batchdrop` ends: `npm run` takes a second to start what this starts at once. `AT` says
  * which stack, to commands that work on one; `YES` answers what they ask.
@@ -139,6 +130,7 @@ async function started() {
   const parts = await startEmulatedStack({
     apiKeys: API_KEYS,
     keys: { default: 'sk-old' },
+    // Commands sign with the machine's clock, which therefore is the stack's.
     timings: AT_ONCE,
     settings: {
       routes: defaultSettings().routes.map((route) => ({ ...route, notify: TOPIC })),
