@@ -51,7 +51,7 @@ export function allowBatchWork(fn: PipelineFunction, capability: BatchConsumer, 
   allowSweep(fn, props, {
     kinds: capability === 'call' ? ['webhooks'] : [],
     // The batches of the next round.
-    puts: capability === 'collect',
+    records: capability === 'collect',
   });
   apiKey.allowRead(fn);
   props[`${capability}Queue`].deliverTo(fn, `maxConcurrency.${capability}`, maxConcurrency);

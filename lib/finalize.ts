@@ -40,7 +40,7 @@ export class Finalize extends Construct {
     // A file dropped again whose new result lacks one of these must not leave the old one beside it; what was merged
     // below work/ is of no use once it is published.
     storage.allowDelete(fn, ['output', 'errors', 'retry', 'work']);
-    allowSweep(fn, props, { kinds: ['jobs', 'input', 'month'], puts: true });
+    allowSweep(fn, props, { kinds: ['jobs', 'input', 'month'], records: true });
     apiKey.allowRead(fn);
     finalizeQueue.deliverTo(fn, 'maxConcurrency.finalize', props.maxConcurrency);
     allowPutEvents(fn);

@@ -38,7 +38,7 @@ export class Ingest extends Construct {
     storage.allowOwners(fn);
     // Of files that another stack runs.
     allowPutEvents(fn);
-    allowSweep(fn, props, { kinds: ['listing', 'ignored'], puts: true });
+    allowSweep(fn, props, { kinds: ['listing', 'ignored'], records: true });
     ingestQueue.deliverTo(fn, 'maxConcurrency.ingest', props.maxConcurrency);
 
     const rule = new events.Rule(this, 'ObjectCreated', {

@@ -69,7 +69,7 @@ export class Poll extends Construct {
     // Files of jobs that ended long ago.
     storage.allowDelete(fn, ['work']);
     storage.allowOwners(fn);
-    allowSweep(fn, props, { kinds: ['listing', 'webhooks'], puts: true });
+    allowSweep(fn, props, { kinds: ['listing', 'webhooks'], records: true });
     apiKey.allowRead(fn);
 
     // A run that failed is not repeated: the next one does all of its work.

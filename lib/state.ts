@@ -28,8 +28,10 @@ export interface ItemUse {
   readonly kinds?: readonly ItemKind[];
   /** Kinds that it only reads, beside pauses. @default - none */
   readonly alsoRead?: readonly ItemKind[];
-  /** Whether it records whole items: jobs, batches. Items that are only kept up are made by an update too. @default false */
+  /** Whether it writes whole items. Items that are only kept up are made by an update too. @default false */
   readonly puts?: boolean;
+  /** Whether it records jobs or batches, and so proves with each that the job was not forgotten. @default false */
+  readonly records?: boolean;
 }
 
 /** Where the state of jobs is kept. */
@@ -93,9 +95,15 @@ export class State extends Construct {
    * Lets a function read and write items, of these kinds beside those that every function works with. Deleting is not part
    * of it: an item is proof of what was done; only its expiry and {@link allowDelete} remove it.
    */
-  allowReadWrite(fn: PipelineFunction, { kinds = [], alsoRead = [], puts = false }: ItemUse = {}): void {
+  allowReadWrite(fn: PipelineFunction, { kinds = [], alsoRead = [], puts, records }: ItemUse = {}): void {
     const written = [...OF_ALL, ...kinds];
-    fn.allow(this.#onItems([...(puts ? ['dynamodb:PutItem'] : []), 'dynamodb:UpdateItem'], written));
+    fn.allow(this.#onItems(['dynamodb:UpdateItem'], written));
+    if (puts) fn.allow(this.#onItems(['dynamodb:PutItem'], written));
+    if (records) {
+      // In one transaction: whether its partition keys are looked at one by one is not documented.
+      fn.allow(this.#onItems(['dynamodb:PutItem'], [...written, 'tombstone']));
+      fn.allow(this.#onItems(['dynamodb:ConditionCheckItem'], ['job', 'tombstone']));
+    }
     fn.allow(this.#onItems(['dynamodb:GetItem', 'dynamodb:Query'], [...written, 'pauses', ...alsoRead]));
     fn.allow(...this.keyUse('write'));
   }

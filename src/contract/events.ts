@@ -137,6 +137,12 @@ export const EVENTS = {
     message: 'Another worker took over the reading of this input. It continues the work; this worker stops.',
     fields: JOB,
   },
+  'job.gone': {
+    level: 'info',
+    message:
+      'An operator had this job forgotten while this worker stood still. Nothing of it was recorded again.',
+    fields: JOB,
+  },
   'scan.checkpointed': {
     level: 'info',
     message: 'The scan of the input wrote a checkpoint. A later invocation can continue from this offset.',

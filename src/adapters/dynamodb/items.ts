@@ -35,6 +35,12 @@ import { type SeenItems, seenThrough } from './seen-items.ts';
 export type Item = Record<string, unknown>;
 export type Key = { [TABLE_PARTITION_KEY]: string; [TABLE_SORT_KEY]: string };
 
+/** What another item must not have, so that a new one may be written: its partition key, if there must be no such item. */
+export interface ItemCheck {
+  key: Key;
+  without: string;
+}
+
 /** Attributes beside those of the record. */
 const REVISION = 'rev';
 const WRITE_ID = 'write';
@@ -112,6 +118,49 @@ export class DynamoDBItems {
       );
     }
     return current[WRITE_ID] === writeId ? undefined : current;
+  }
+
+  /**
+   * Writes a new item, in one step with the proof that other items are as they must be.
+   * @returns the current item if there is one already, `refused` if one of the others is not as it must be.
+   */
+  async insertIf(
+    key: Key,
+    record: object,
+    live: LiveEntry,
+    checks: readonly ItemCheck[],
+  ): Promise<Item | 'written' | 'refused'> {
+    const writeId = randomUUID();
+    const item = { ...key, ...record, ...live, [REVISION]: 1, [WRITE_ID]: writeId };
+    const absent = (attribute: string) => ({
+      ConditionExpression: `attribute_not_exists(#${attribute})`,
+      ExpressionAttributeNames: { [`#${attribute}`]: attribute },
+    });
+    for (let race = 0; race < MAX_LOST_RACES; race += 1) {
+      await stepBack(race);
+      try {
+        await this.#client.send(
+          new TransactWriteCommand({
+            TransactItems: [
+              { Put: { TableName: this.#table, Item: item, ...absent(TABLE_PARTITION_KEY) } },
+              ...checks.map((check) => ({
+                ConditionCheck: { TableName: this.#table, Key: check.key, ...absent(check.without) },
+              })),
+            ],
+          }),
+        );
+        this.#seen.note(key, item);
+        return 'written';
+      } catch (error) {
+        if (!isLostRace(error)) throw error;
+        const current = await this.get(key);
+        if (current !== undefined) return current[WRITE_ID] === writeId ? 'written' : current;
+        // The first reason is the item's own: it was there, and went with its job.
+        const [, ...reasons] = (error as TransactionCanceledException).CancellationReasons ?? [];
+        if (reasons.some(({ Code }) => Code === 'ConditionalCheckFailed')) return 'refused';
+      }
+    }
+    throw this.#tooManyRaces([key]);
   }
 
   /**

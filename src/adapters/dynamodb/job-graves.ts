@@ -1,14 +1,12 @@
 import { DeleteCommand, type DynamoDBDocumentClient, TransactWriteCommand } from '@aws-sdk/lib-dynamodb';
-import { PARTITIONS, TABLE_PARTITION_KEY, TABLE_SORT_KEY, TTL_ATTRIBUTE } from '../../contract/table.ts';
+import { TABLE_PARTITION_KEY, TABLE_SORT_KEY, TTL_ATTRIBUTE } from '../../contract/table.ts';
 import { SECOND_MS } from '../../contract/time.ts';
 import type { Tombstone } from '../../core/model/tombstone.ts';
 import type { JobGraves, LatestJob, Publication } from '../../core/ports/records.ts';
-import { DynamoDBItems, type Key } from './items.ts';
+import { DynamoDBItems } from './items.ts';
 import { isLatestOf, type PublicationState } from './job-rules.ts';
-import { jobKey, latestKey, publicationKey } from './jobs.ts';
+import { jobKey, latestKey, publicationKey, tombstoneKey } from './jobs.ts';
 import { readLatest, readTombstone } from './record-schemas.ts';
-
-const tombstoneKey = (jobId: string): Key => ({ pk: `${PARTITIONS.tombstone}${jobId}`, sk: 'TOMBSTONE' });
 
 /** {@link JobGraves} on the table: the only writer that deletes items. */
 export class DynamoDBJobGraves implements JobGraves {

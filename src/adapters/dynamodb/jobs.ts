@@ -9,11 +9,12 @@ import {
   TABLE_SORT_KEY,
   TTL_ATTRIBUTE,
 } from '../../contract/table.ts';
+import { JobForgottenError } from '../../core/base/errors.ts';
 import type { BatchKey, BatchRecord } from '../../core/model/batch.ts';
 import type { Job } from '../../core/model/job.ts';
 import { type BatchTransition, changesOf, type JobTransition } from '../../core/model/transition.ts';
 import type { JobStore, LatestJob, LiveItem, Publication } from '../../core/ports/records.ts';
-import { DynamoDBItems, type Item, indexAttributes, type Key } from './items.ts';
+import { DynamoDBItems, type Item, type ItemCheck, indexAttributes, type Key } from './items.ts';
 import {
   afterPublication,
   decideHold,
@@ -44,6 +45,15 @@ export const batchKey = (batch: BatchKey): Key => ({
   pk: jobKey(batch.jobId).pk,
   sk: `${BATCH_SORT_KEY_PREFIX}${batch.batchId}`,
 });
+/** The table's key of what is left of a job that was forgotten. */
+export const tombstoneKey = (jobId: string): Key => ({
+  pk: `${PARTITIONS.tombstone}${jobId}`,
+  sk: 'TOMBSTONE',
+});
+const notForgotten = (jobId: string): ItemCheck => ({
+  key: tombstoneKey(jobId),
+  without: TABLE_PARTITION_KEY,
+});
 const leaseKey = (name: string): Key => ({ pk: `${PARTITIONS.lease}${name}`, sk: 'LEASE' });
 /** The table's key of the job that is the latest at a key. */
 export const latestKey = (key: string): Key => ({ pk: `${PARTITIONS.latest}${key}`, sk: 'LATEST' });
@@ -70,8 +80,11 @@ export class DynamoDBJobs implements JobStore {
   }
 
   async createJob(job: Job): Promise<Job> {
-    const current = await this.#items.insert(jobKey(job.jobId), job, liveEntryOfJob(job));
-    return current === undefined ? job : this.#readJob(current);
+    const { jobId } = job;
+    const checks = [notForgotten(jobId)];
+    const current = await this.#items.insertIf(jobKey(jobId), job, liveEntryOfJob(job), checks);
+    if (current === 'refused') throw new JobForgottenError(jobId);
+    return current === 'written' ? job : this.#readJob(current);
   }
 
   async getJob(jobId: string): Promise<Job | undefined> {
@@ -129,7 +142,12 @@ export class DynamoDBJobs implements JobStore {
   }
 
   async createBatch(batch: BatchRecord): Promise<boolean> {
-    return (await this.#items.insert(batchKey(batch), batch, liveEntryOfBatch(batch))) === undefined;
+    const { jobId } = batch;
+    // While its job is being removed, too: what is written then could be missed by the removal.
+    const checks = [notForgotten(jobId), { key: jobKey(jobId), without: 'forgettingAt' }];
+    const current = await this.#items.insertIf(batchKey(batch), batch, liveEntryOfBatch(batch), checks);
+    if (current === 'refused') throw new JobForgottenError(jobId);
+    return current === 'written';
   }
 
   async getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined> {

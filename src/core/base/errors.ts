@@ -113,6 +113,16 @@ export const KEY_REPLACED = 'api_key_replaced';
 /** What was fetched is not what OpenAI has (cut short, or not whole lines): fetch it again. */
 export class IncompleteDownloadError extends BatchdropError {}
 
+/** A job was forgotten, or is being forgotten: nothing of it may be recorded (again). */
+export class JobForgottenError extends BatchdropError {
+  readonly jobId: string;
+
+  constructor(jobId: string) {
+    super(`job ${jobId} was forgotten, or is being forgotten: nothing of it is recorded`);
+    this.jobId = jobId;
+  }
+}
+
 /** A stored file of ours is damaged or missing. Needs a person. */
 export class CorruptWorkFileError extends BatchdropError {}
 

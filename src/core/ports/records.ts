@@ -28,7 +28,10 @@ export interface LatestJob {
 
 /** Jobs and batches. Every write is conditional on what the caller read. */
 export interface JobStore {
-  /** Records the job unless it exists; returns the one in the table. */
+  /**
+   * Records the job unless it exists; returns the one in the table.
+   * @throws {JobForgottenError} if it was forgotten; nothing was written.
+   */
   createJob(job: Job): Promise<Job>;
   getJob(jobId: string): Promise<Job | undefined>;
   /**
@@ -59,7 +62,10 @@ export interface JobStore {
   addDuplicate(ownerId: string, jobId: string): Promise<void>;
   /** All jobs that were noted for an owner, whatever has become of them; in the order of their ids. */
   listDuplicates(ownerId: string): Promise<string[]>;
-  /** Records a new batch. `false`: it exists already, nothing was written. */
+  /**
+   * Records a new batch. `false`: it exists already, nothing was written.
+   * @throws {JobForgottenError} if its job was forgotten or is being forgotten; nothing was written.
+   */
   createBatch(batch: BatchRecord): Promise<boolean>;
   getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined>;
   /** Every batch of a job, consistent, ordered by batch id as text. */

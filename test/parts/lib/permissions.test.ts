@@ -68,6 +68,11 @@ const items = (kinds: string[] = [], alsoRead: string[] = [], index = ['StateTab
 };
 /** Those that it may put as a whole: the kinds that it may update. */
 const puts = (kinds: string[] = []) => ({ 'dynamodb:PutItem': [itemsOf([...KEPT, ...kinds])] });
+/** With a job or a batch, one write proves that the job was not forgotten. */
+const records = (kinds: string[] = []) => ({
+  ...puts([...kinds, 'TOMBSTONE#*']),
+  'dynamodb:ConditionCheckItem': [itemsOf(['JOB#*', 'TOMBSTONE#*'])],
+});
 
 test('ingest may read input and work, write work, own prefixes, keep state, put events of its own source and send to every queue', () => {
   expect(permissionsOf(template, 'ingest')).toEqual({
@@ -80,7 +85,7 @@ test('ingest may read input and work, write work, own prefixes, keep state, put 
     's3:PutObject': [owners.object, ...objects('work')],
     's3:AbortMultipartUpload': objects('work'),
     ...items(['LISTING', 'IGNORED#*']),
-    ...puts(['LISTING', 'IGNORED#*']),
+    ...records(['LISTING', 'IGNORED#*']),
     ...sweeps,
     ...consumes('IngestQueue'),
   });
@@ -128,7 +133,7 @@ test('poll may list the input, read, write and remove work, own prefixes, keep s
     's3:GetObject': [owners.object, ...objects('work')],
     's3:ListBucket': [owners.listing, ...listing('work')],
     ...items(['LISTING', 'WEBHOOKS#*']),
-    ...puts(['LISTING', 'WEBHOOKS#*']),
+    ...records(['LISTING', 'WEBHOOKS#*']),
     ...key,
     ...sweeps,
   });
@@ -144,7 +149,7 @@ test('collect may read input and work, write work, keep state, read the key, and
     's3:PutObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
     ...items(),
-    ...puts(),
+    ...records(),
     ...key,
     ...sweeps,
     ...consumes('CollectQueue'),
@@ -163,7 +168,7 @@ test('finalize may write results but never the input, and put events of its own 
     's3:AbortMultipartUpload': objects(...written),
     's3:DeleteObject': objects('output', 'errors', 'retry', 'work'),
     ...items(['JOBS#*', 'INPUT#*', 'MONTH#*']),
-    ...puts(['JOBS#*', 'INPUT#*', 'MONTH#*']),
+    ...records(['JOBS#*', 'INPUT#*', 'MONTH#*']),
     ...key,
     ...putEvents,
     ...sweeps,

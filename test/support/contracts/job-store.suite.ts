@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LEASE_END_MARGIN_MS, SWEEP_AFTER_MS } from '../../../src/adapters/dynamodb/live-index.ts';
 import { MINUTE_MS } from '../../../src/contract/time.ts';
+import { JobForgottenError } from '../../../src/core/base/errors.ts';
+import { toForgetting } from '../../../src/core/lifecycle/job-transitions.ts';
 import type { BatchRecord, BatchState } from '../../../src/core/model/batch.ts';
 import { batchIdOf } from '../../../src/core/model/batch-id.ts';
 import type { Job } from '../../../src/core/model/job.ts';
-import type { JobStore, LiveItem } from '../../../src/core/ports/records.ts';
+import type { JobGraves, JobStore, LiveItem } from '../../../src/core/ports/records.ts';
 import { batchOf, batchWrite, jobOf, jobWrite, remoteOf } from '../records.ts';
 
 const NOW = 1_790_000_000_000;
@@ -13,10 +15,11 @@ const FAR = NOW + 1000 * MINUTE_MS;
 /** What every {@link JobStore} does. */
 export function describeJobStore(
   name: string,
-  start: () => Promise<{ jobs: JobStore; close(): Promise<void> }>,
+  start: () => Promise<{ jobs: JobStore; graves: JobGraves; close(): Promise<void> }>,
 ): void {
   describe(`job store: ${name}`, () => {
     let jobs: JobStore;
+    let graves: JobGraves;
     let close: (() => Promise<void>) | undefined;
     let idsMade = 0;
     const freshId = () => {
@@ -32,9 +35,57 @@ export function describeJobStore(
       (await all(jobs.listAtOpenAI())).filter((batch) => batch.jobId === jobId);
 
     beforeAll(async () => {
-      ({ jobs, close } = await start());
+      ({ jobs, graves, close } = await start());
     });
     afterAll(() => close?.());
+
+    describe('jobs that are forgotten', () => {
+      const act = { action: 'forget', at: NOW, by: 'arn:aws:iam::123456789012:user/one' } as const;
+      const bury = (jobId: string) => graves.bury({ v: 1, jobId, forgottenAt: NOW, by: act.by });
+
+      test('are not recorded again, by however many, nor are batches of them', async () => {
+        const jobId = freshId();
+        const job = await jobs.createJob(jobOf(jobId));
+        const batch = batchOf(jobId);
+        await jobs.createBatch(batch);
+        await bury(jobId);
+        const creates = Array.from({ length: 5 }, () => [
+          jobs.createJob(job),
+          jobs.createBatch(batch),
+        ]).flat();
+        for (const result of await Promise.allSettled(creates))
+          expect(result).toMatchObject({ status: 'rejected', reason: expect.any(JobForgottenError) });
+        expect(await jobs.getJob(jobId)).toBeUndefined();
+        expect(await jobs.listBatches(jobId)).toEqual([]);
+        await jobs.createJob(jobOf(freshId()));
+      });
+
+      test('have no new batches from when their removal begins', async () => {
+        const jobId = freshId();
+        const job = await jobs.createJob(jobOf(jobId, { state: 'completed', receiptKey: 'receipts/a.json' }));
+        const batch = batchOf(jobId);
+        await jobs.createBatch(batch);
+        expect(await jobs.moveJob(jobId, toForgetting(job, NOW, act), NOW)).toBeDefined();
+        await expect(jobs.createBatch(batchOf(jobId, 1))).rejects.toBeInstanceOf(JobForgottenError);
+        expect(await jobs.createBatch(batch)).toBe(false);
+        expect(await jobs.listBatches(jobId)).toEqual([batch]);
+      });
+
+      test('are forgotten or recorded, never both, where both are tried at once', async () => {
+        for (let round = 0; round < 10; round += 1) {
+          const jobId = freshId();
+          const job = await jobs.createJob(jobOf(jobId));
+          await Promise.allSettled([
+            bury(jobId),
+            jobs.createJob(job),
+            jobs.createJob({ ...job, createdAt: NOW + 1 }),
+          ]);
+          // Where the two met within the table, the removal is repeated, as an operator repeats it.
+          await bury(jobId);
+          expect(await jobs.getJob(jobId)).toBeUndefined();
+        }
+      });
+    });
 
     describe('jobs', () => {
       test('gives back a job as it was claimed', async () => {

@@ -21,6 +21,7 @@ import {
   liveJobOf,
   liveOfWaitingDrops,
 } from '../../../src/adapters/dynamodb/live-index.ts';
+import { JobForgottenError } from '../../../src/core/base/errors.ts';
 import { toAdmitted } from '../../../src/core/lifecycle/batch-transitions.ts';
 import type { BatchKey, BatchRecord } from '../../../src/core/model/batch.ts';
 import type { Job } from '../../../src/core/model/job.ts';
@@ -45,6 +46,8 @@ export class MemoryJobs implements JobStore {
   /** By owner. */
   readonly #duplicates = new Map<string, string[]>();
   readonly #publications = new Map<string, PublicationState>();
+  /** Jobs that have a tombstone. */
+  readonly #forgotten = new Map<string, true>();
 
   /** What stands now. Call what this gives to go back to it, as a table that is restored to a point in time. */
   snapshot(): () => void {
@@ -55,11 +58,13 @@ export class MemoryJobs implements JobStore {
       this.#latest,
       this.#duplicates,
       this.#publications,
+      this.#forgotten,
     ];
     return snapshotOf(maps as Map<string, unknown>[]);
   }
 
   async createJob(job: Job): Promise<Job> {
+    if (this.#forgotten.has(job.jobId)) throw new JobForgottenError(job.jobId);
     if (!this.#jobs.has(job.jobId)) this.#storeJob(job);
     return plainCopy(this.#jobs.get(job.jobId)!.record);
   }
@@ -121,6 +126,9 @@ export class MemoryJobs implements JobStore {
 
   async createBatch(batch: BatchRecord): Promise<boolean> {
     if (this.#findBatch(batch) !== undefined) return false;
+    const { jobId } = batch;
+    if (this.#forgotten.has(jobId) || this.#jobs.get(jobId)?.record.forgettingAt !== undefined)
+      throw new JobForgottenError(jobId);
     this.#storeBatch(batch);
     return true;
   }
@@ -295,6 +303,7 @@ export class MemoryJobs implements JobStore {
   /** Removes every record of a job: for {@link MemoryGraves}. */
   deleteJob(jobId: string): void {
     for (const records of [this.#jobs, this.#batches, this.#duplicates]) records.delete(jobId);
+    this.#forgotten.set(jobId, true);
   }
 
   #findBatch({ jobId, batchId }: BatchKey): Stored<BatchRecord> | undefined {

@@ -1,6 +1,7 @@
 /** The contracts of all stores in DynamoDB. */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { DynamoDBIgnoredDrops } from '../../../src/adapters/dynamodb/ignored-drops.ts';
+import { DynamoDBJobGraves } from '../../../src/adapters/dynamodb/job-graves.ts';
 import { DynamoDBJobIndex } from '../../../src/adapters/dynamodb/job-index.ts';
 import { DynamoDBJobs } from '../../../src/adapters/dynamodb/jobs.ts';
 import { DynamoDBPauses } from '../../../src/adapters/dynamodb/pauses.ts';
@@ -21,7 +22,7 @@ export function describeDynamoDBStores(
 ): void {
   describeJobStore(service, async () => {
     const { client, close, ...table } = await open();
-    return { jobs: new DynamoDBJobs(client, table), close };
+    return { jobs: new DynamoDBJobs(client, table), graves: new DynamoDBJobGraves(client, table), close };
   });
   describeAdmissionStores(service, async () => {
     const { client, close, ...table } = await open();

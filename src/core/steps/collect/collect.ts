@@ -16,6 +16,7 @@ import { LeasedBatch, TakenOverError } from '../../lifecycle/leased.ts';
 import { readOutcome } from '../../lifecycle/outcome-file.ts';
 import { advanceAfter } from '../../lifecycle/rounds.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
+import { unlessForgotten } from '../../lifecycle/unless-forgotten.ts';
 import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
 import { hasEnded, type Job } from '../../model/job.ts';
 import type { StatedError } from '../../model/outcome-codes.ts';
@@ -72,9 +73,9 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   await settleCollected(deps, collected);
   // Nothing follows for a job that has ended, and what it has left may be removed meanwhile.
   if (hasEnded(job)) return;
-  const next = await advanceAfter(deps, job, collected, deps.ambient.now());
+  const next = await unlessForgotten(deps, () => advanceAfter(deps, job, collected, deps.ambient.now()));
   // What else waits is the poll's to admit: it looks at all of it, which is too much to do for each batch.
-  if (next.length > 0) await dispatch(deps, next);
+  if (next !== undefined && next.length > 0) await dispatch(deps, next);
 }
 
 /**

@@ -19,6 +19,7 @@ import { toCompleted, toRecovered } from '../../lifecycle/job-transitions.ts';
 import { LeasedJob } from '../../lifecycle/leased.ts';
 import { advanceJob, isFinished } from '../../lifecycle/rounds.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
+import { unlessForgotten } from '../../lifecycle/unless-forgotten.ts';
 import { apiKeyOf, type BatchRecord, type RunRef } from '../../model/batch.ts';
 import { byRoundAndPlace } from '../../model/batch-id.ts';
 import { type Job, MAX_FILES_LEFT } from '../../model/job.ts';
@@ -72,7 +73,8 @@ async function finalizeJob(deps: FinalizeDeps, jobId: string): Promise<void> {
   const batches = await deps.jobs.listBatches(jobId);
   if (!isFinished(plan, batches)) {
     await endWaiting(deps, job, batches);
-    await advanceJob(deps, plan, deps.ambient.now());
+    const next = await unlessForgotten(deps, () => advanceJob(deps, plan, deps.ambient.now()));
+    if (next === undefined) return;
     if (job.failing !== undefined) await deps.jobs.moveJob(jobId, toRecovered(job), deps.ambient.now());
     return;
   }

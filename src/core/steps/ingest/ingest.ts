@@ -13,6 +13,7 @@ import { fateOf, mayOwn, ownerOf, rootOf } from '../../lifecycle/duplicate-jobs.
 import { recordJobFailure, rejectionOfFailing } from '../../lifecycle/job-failure.ts';
 import { toDuplicate, toReadLater } from '../../lifecycle/job-transitions.ts';
 import { LeasedJob, TakenOverError } from '../../lifecycle/leased.ts';
+import { unlessForgotten } from '../../lifecycle/unless-forgotten.ts';
 import type { Job } from '../../model/job.ts';
 import { carryOut } from './carry-out.ts';
 import { type IngestDeps, IngestRun } from './ingest-run.ts';
@@ -39,10 +40,12 @@ export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<
   }
   const run = new IngestRun(deps, leased);
   try {
-    await leased.work(deps, (guarded) => {
-      run.deps = guarded;
-      return ingestLeased(run);
-    });
+    await unlessForgotten(deps, () =>
+      leased.work(deps, (guarded) => {
+        run.deps = guarded;
+        return ingestLeased(run);
+      }),
+    );
   } catch (error) {
     if (error instanceof TakenOverError) {
       deps.telemetry.record('ingest.overtaken', { jobId });

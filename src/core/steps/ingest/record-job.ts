@@ -21,6 +21,7 @@ import { afterUnreadable, rejectionOf } from '../../drops/unreadable.ts';
 import { type NewJob, writeJobOnce } from '../../files/job-file.ts';
 import { hasRoomForResults, MAX_KEY_BYTES, workKeys } from '../../files/keys.ts';
 import { contentOf, OWNER_MS } from '../../lifecycle/duplicate-jobs.ts';
+import { unlessForgotten } from '../../lifecycle/unless-forgotten.ts';
 import type { Job, Rejection } from '../../model/job.ts';
 import { jobIdOf } from '../../model/job-id.ts';
 import type { ListCursor, ObjectHead } from '../../model/objects.ts';
@@ -46,7 +47,8 @@ export interface RecordDeps extends LookAgainDeps, Pick<IgnoredDeps, 'ignoredDro
 
 /**
  * Records the job of an object, once, however often it is asked to.
- * @returns the job as it is recorded; `undefined` if the object is no input, or gone, or another stack's to run.
+ * @returns the job as it is recorded; `undefined` if the object is no input, or gone, or another stack's to run, or its
+ * job was forgotten.
  */
 export async function recordJob(deps: RecordDeps, location: ObjectLocation): Promise<Job | undefined> {
   try {
@@ -203,13 +205,15 @@ async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<
  * Creates the job, unless another stack owns its prefix.
  * @param isReported whether an event says so if the job is another stack's. Default: `true`, for objects that an
  *   event or a listing named.
- * @returns `undefined` if it is.
+ * @returns `undefined` if it is, or if the job was forgotten.
  */
 async function createJob(deps: RecordDeps, job: NewJob, isReported = true): Promise<Job | undefined> {
   const left = await leaveToOwner(deps, job, isReported);
   if (left !== undefined) return left.job;
   // First where a restored table leaves it alone.
-  const created = await deps.jobs.createJob(await writeJobOnce(deps.objects, deps.settings.layout, job));
+  const written = await writeJobOnce(deps.objects, deps.settings.layout, job);
+  const created = await unlessForgotten(deps, () => deps.jobs.createJob(written));
+  if (created === undefined) return undefined;
   // Another worker's record is older, and was reported by that worker.
   if (created.createdAt === job.createdAt) {
     const { jobId, input, route } = created;

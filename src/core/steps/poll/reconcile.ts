@@ -20,6 +20,7 @@ import { LeasedBatch } from '../../lifecycle/leased.ts';
 import { inputFileOf, isOurs, needsInputFile, recordKeyOf } from '../../lifecycle/ownership.ts';
 import { advance, isPast } from '../../lifecycle/pages.ts';
 import { CLOCK_SKEW_MS, completionWindowMs } from '../../lifecycle/time-limits.ts';
+import { unlessForgotten } from '../../lifecycle/unless-forgotten.ts';
 import { apiKeyOf, type BatchRecord, isTerminal, type PagePosition } from '../../model/batch.ts';
 import type { Ambient, Deadline } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
@@ -254,7 +255,8 @@ async function adoptJob(
   if ((await deps.jobs.getJob(jobId)) !== undefined) return;
   const job = await readJobFile(deps.objects, deps.settings.layout, jobId);
   if (job === undefined) return report(ownText`the files of its job are gone`);
-  await deps.jobs.createJob({ ...job, updatedAt: deps.ambient.now() });
+  const again = { ...job, updatedAt: deps.ambient.now() };
+  if ((await unlessForgotten(deps, () => deps.jobs.createJob(again))) === undefined) return;
   await deps.outbox.ingest({ v: 1, jobId });
   deps.telemetry.record('job.adopted', { jobId });
 }

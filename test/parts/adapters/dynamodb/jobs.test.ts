@@ -134,7 +134,7 @@ describe('an answer that is lost', () => {
   }
 
   test('is not taken for somebody else: a new batch is new', async () => {
-    const { lossy, writes } = storeWithLostAnswer('PutItemCommand');
+    const { lossy, writes } = storeWithLostAnswer('TransactWriteItemsCommand');
     expect(await lossy.createBatch(batchOf('lost1'))).toBe(true);
     expect(writes()).toBe(2);
     expect(await lossy.createBatch(batchOf('lost1'))).toBe(false);

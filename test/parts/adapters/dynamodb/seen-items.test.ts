@@ -40,7 +40,7 @@ test('a write after a read, or after a write, of the same item reads nothing', a
   await one.jobs.createBatch(batch);
   await one.jobs.moveBatch(batch, batchWrite('planned', { state: 'uploaded' }), NOW);
   const claimed = await one.jobs.leaseBatch(batch, 'uploaded', 'me', NOW, NOW + 1);
-  expect(one.sent()).toEqual(['update', 'update']);
+  expect(one.sent()).toEqual(['transact', 'update', 'update']);
   expect(claimed).toEqual(await one.jobs.getBatch('mine', batch.batchId));
 });
 
@@ -70,6 +70,7 @@ test('an admission of what was just recorded is one read of each new ledger and 
   const demand = { ledger: 'tokens/seen', amount: 10, limit: 15 };
   const [first, second] = [batchOf('first'), batchOf('second')];
   for (const batch of [first, second]) await one.jobs.createBatch(batch);
+  one.sent();
   expect(await one.quota.admit(first, 'r1', [demand], NOW)).toBe('admitted');
   expect(one.sent()).toEqual(['get', 'transact']);
   // Another process has given it back: what was seen says full, what is there does not.
