@@ -77,6 +77,10 @@ export const UNUSED_GRANTS: readonly Reason[] = [
     why: 'Writes down a response that ends before its slice is looked at, reads whether one that comes twice is written down, and, when its slice has ended, whether it is of the slice; here each comes once, and the slice may be looked at first.',
   },
   {
+    grants: /Finalize\/FunctionRole dynamodb:ConditionCheckItem /,
+    why: 'Goes with a batch that follows from a collected one, where the worker that collected it died before it recorded that (src/core/lifecycle/rounds.ts); here none dies.',
+  },
+  {
     grants: /Observe\/FunctionRole dynamodb:Query table\/PipelineStateTable \{/,
     why: 'The late sweep reads whose turn it is; here the poll is never late.',
   },
