@@ -4,11 +4,12 @@ import { DAY_MS } from '../../../contract/time.ts';
 import { namesHeldUntil, publicationOf, whileNamesHeld } from '../../drops/publication.ts';
 import { workKeys } from '../../files/keys.ts';
 import { waitingFor } from '../../lifecycle/duplicate-jobs.ts';
-import { toForgetting } from '../../lifecycle/job-transitions.ts';
+import { toForgetting, toRetried } from '../../lifecycle/job-transitions.ts';
 import { LeasedJob, TakenOverError } from '../../lifecycle/leased.ts';
 import type { Act } from '../../model/act.ts';
 import { hasEnded, type Job } from '../../model/job.ts';
 import { jobIdOf } from '../../model/job-id.ts';
+import { retryOfKey } from '../../model/retry-key.ts';
 import type { Publication } from '../../ports/records.ts';
 import { findOwnSidecar, sidecarKeyOf } from '../../requests/sidecar.ts';
 import type { OperateDeps } from './deps.ts';
@@ -63,6 +64,7 @@ async function forgetLeased(deps: OperateDeps, leased: LeasedJob, act: Act): Pro
     return await whileNamesHeld(deps, publication, until, async (holding) => {
       const job = leased.record;
       if (job.forgettingAt === undefined) await leased.move(toForgetting(job, act.at, act));
+      await settleRetry(holding, job);
       const remains = await remainsOf(holding, job);
       const objects = await erase(holding, job, publication);
       const { by, reason } = act;
@@ -106,6 +108,22 @@ async function requireForgettable({ jobs }: OperateDeps, job: Job): Promise<void
       'job_is_live',
       `Job ${waiting} waits for the results of job ${jobId}: repeat this with the job id once it has its receipt.`,
     );
+}
+
+/**
+ * A worker that retried may have died before it said that this input is dropped. Once the input is gone, only that record
+ * keeps the act repeated from dropping, and paying for, the same requests again.
+ */
+async function settleRetry(deps: OperateDeps, { input }: Job): Promise<void> {
+  const of = retryOfKey(input.key);
+  const parent = of && (await deps.jobs.getJob(of.jobId));
+  const isOpen = parent?.retries?.some(
+    ({ number, key, isDropping }) => number === of?.number && key === input.key && isDropping,
+  );
+  if (of === undefined || !isOpen) return;
+  const leased = await LeasedJob.lease(deps, of.jobId, 'completed');
+  if (leased === undefined) throw busy(of.jobId);
+  await leased.move(toRetried(leased.record, of.number));
 }
 
 /** All but its records. @returns how many objects were removed. */

@@ -270,3 +270,30 @@ test.each(['before', 'after'] as const)(
     await expectSameAtEachCrash({ calls, when, counts }, run, result);
   },
 );
+
+test('a retry whose worker died right after the drop, and whose own job was forgotten since, is not dropped again', async () => {
+  let isDead = false;
+  let wasDropped = false;
+  const { p, jobId } = await ended({
+    intercept: async (call, effect) => {
+      if (isDead && wasDropped && call === 'jobs.moveJob') throw new Error('the worker died');
+      const result = await effect();
+      if (isDead && call === 'objects.openWrite.close') wasDropped = true;
+      return result;
+    },
+  });
+  const key = `input/${nameOf(jobId)}.jsonl`;
+  isDead = true;
+  await expect(p.operate({ action: 'retry', jobId })).rejects.toThrow('the worker died');
+  isDead = false;
+  expect((await p.deps.jobs.getJob(jobId))?.retries).toEqual([expect.objectContaining({ isDropping: true })]);
+  await p.notify(key);
+  await p.run();
+  const retry = await p.receipt(key);
+  // The lease of the dead worker still stands: the removal waits for it.
+  expect(await p.operate({ action: 'forget', jobId: retry.jobId })).toMatchObject({ code: 'busy' });
+  p.emulator.clock.advance(20 * 60_000);
+  expect(await p.operate({ action: 'forget', jobId: retry.jobId })).toMatchObject({ state: 'forgotten' });
+  expect(await p.operate({ action: 'retry', jobId })).toMatchObject({ state: 'dropped_before', number: 1 });
+  expect(await p.deps.objects.head('bucket', key)).toBeUndefined();
+});
