@@ -5,12 +5,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb';
-import { GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
+import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
+import { SendMessageCommand } from '@aws-sdk/client-sqs';
 import { expect, test } from 'vitest';
 import type { BusEvent } from '../../../local/services/eventbridge/events.ts';
 import { writeRunning } from '../../../local/stack/running-file.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { MINUTE_MS } from '../../../src/contract/time.ts';
+import { createSqsClient } from '../../../src/runtime/clients.ts';
 import { responseLine } from '../../support/background.ts';
 import { startEmulatedStack } from '../../support/emulated-stack.ts';
 import { batchdrop } from '../../support/run-script.ts';
@@ -19,10 +21,12 @@ import { SIGNING_SECRET } from '../../support/webhooks.ts';
 const API_KEY = 'sk-proj-PLANTEDKEY0123456789abcdef';
 const PROMPT = 'PLANTED-PROMPT';
 const BROKEN = 'PLANTED-BROKEN-LINE';
+/** In a message, and so in the queues. */
+const MESSAGE = 'PLANTED-MESSAGE';
 const CUSTOM_ID = 'planted-customer';
 /** What the emulator's answers begin with. */
 const ANSWER = '[emulated] Answer';
-const TIERS = ['batch', 'flex', 'background-8h', 'standard'] as const;
+const TIERS = ['batch', 'flex', 'background-8h', 'background-2h', 'standard'] as const;
 const SETTINGS = settingsSchema.parse({
   routes: TIERS.map((tier) => ({
     name: tier,
@@ -34,6 +38,25 @@ const SETTINGS = settingsSchema.parse({
 });
 const line = (id: string): string =>
   responseLine(`${CUSTOM_ID}-${id}`, { input: `${PROMPT}-${id}`, instructions: PROMPT });
+
+/** OpenAI is out of order and repeats what it was sent, for each call once the request and once the key. */
+const ECHOES = [
+  'POST /v1/files',
+  'POST /v1/batches',
+  'GET /v1/batches/*',
+  'GET /v1/files/*/content',
+  'POST /v1/responses',
+].flatMap((route) =>
+  [`Failed at {"input": "${PROMPT}"}`, `Failed with ${API_KEY}`].map((message) => ({
+    match: { route },
+    times: 1,
+    effect: {
+      kind: 'http.status' as const,
+      status: 500,
+      body: { error: { code: null, type: 'server_error', param: null, message } },
+    },
+  })),
+);
 
 /** Every file below a folder. */
 function filesBelow(folder: string): string[] {
@@ -51,9 +74,12 @@ test('planted keys, signing secrets, prompts and answers are found in objects an
     keys: { default: API_KEY },
     webhookSecrets: { default: SIGNING_SECRET },
     onEvent: (event) => events.push(event),
+    // What fails comes to the dead letters in seconds.
+    deliver: { retryAfterSeconds: 0 },
   });
   const { stackId, region, endpoints, outputs, credentials } = p.stack();
   p.emulator.setFaults({
+    rules: ECHOES,
     webhooks: [{ url: outputs.WebhookUrl!, secret: SIGNING_SECRET, timestamps: 'clock' }],
   });
   for (const tier of TIERS)
@@ -66,6 +92,23 @@ test('planted keys, signing secrets, prompts and answers are found in objects an
     (await Promise.all(names.map((name) => p.read(name)))).every((text) => text !== undefined);
   for (let polls = 0; polls < 150 && !(await isDone()); polls++) await p.poll(20 * MINUTE_MS);
   expect(await isDone()).toBe(true);
+
+  // A job whose intermediate files are not what was written, which messages of parsers like to quote.
+  await p.drop('input/batch/corrupt.jsonl', line('corrupt'));
+  await p.stack().idle();
+  const { Contents: intermediate = [] } = await p.s3.send(
+    new ListObjectsV2Command({ Bucket: p.bucket, Prefix: 'work/' }),
+  );
+  for (const { Key } of intermediate)
+    await p.s3.send(new PutObjectCommand({ Bucket: p.bucket, Key, Body: `${PROMPT} ${BROKEN}` }));
+  for (let polls = 0; polls < 8; polls++) await p.poll(20 * MINUTE_MS);
+  // A message that no function understands, until it is a dead letter.
+  const sqs = createSqsClient({ region, credentials, endpoint: endpoints.sqs });
+  const QueueUrl = p.stack().resources.queues.submit!.url;
+  await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify({ jobId: MESSAGE }) }));
+  sqs.destroy();
+  await p.stack().idle();
+  expect(p.stack().queueDepth('submit-dead-letters').ready).toBe(1);
 
   writeRunning(p.dir, { stackId, region, endpoints, outputs, credentials });
   const flags = ['--local', '--state', p.dir];
@@ -122,6 +165,12 @@ test('planted keys, signing secrets, prompts and answers are found in objects an
     [...places].filter(([, text]) => text.includes(planted)).map(([place]) => place);
   for (const planted of [PROMPT, BROKEN, CUSTOM_ID, ANSWER])
     expect(found(planted, elsewhere), planted).toEqual([]);
+  expect(
+    found(
+      MESSAGE,
+      elsewhere.filter(([place]) => !place.startsWith('sqs')),
+    ),
+  ).toEqual([]);
   for (const secret of [API_KEY, SIGNING_SECRET, SIGNING_SECRET.slice(6)])
     expect(found(secret, [...elsewhere, ...objects]), secret.slice(0, 12)).toEqual([]);
 });
