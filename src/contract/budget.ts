@@ -49,8 +49,8 @@ export const budgetSchema = z.union(
       perDayUsd: usdSchema.optional(),
       /**
        * Where the day begins at midnight, as the IANA database names it: `Europe/Berlin`. Left out: UTC. Only with
-       * `perDayUsd`. A day on which clocks are put forward or back has 23 or 25 hours, and the same budget. After a change what was spent on
-       * the date that it is counts still.
+       * `perDayUsd`. A day on which clocks are put forward or back has 23 or 25 hours, and the same budget. When it is changed, what was
+       * spent on the date of the new zone still counts.
        */
       timeZone: z.string().refine(isTimeZone, refuseTimeZone).optional(),
     })

@@ -137,7 +137,7 @@ export const EVENTS = {
     message: 'Another worker took over the reading of this input. It continues the work; this worker stops.',
     fields: JOB,
   },
-  'job.gone': {
+  'job.unrecorded': {
     level: 'info',
     message:
       'An operator had this job forgotten while this worker stood still. Nothing of it was recorded again.',

@@ -37,7 +37,7 @@ export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   'test/unit/core/steps/poll/poll-time.test.ts': ['batches.queried', 'poll.shortened'],
   'test/unit/core/steps/poll/poll.test.ts': ['pipeline.sampled'],
   'test/unit/core/steps/operate/forget.test.ts': ['job.forgotten'],
-  'test/unit/core/lifecycle/unless-forgotten.test.ts': ['job.gone'],
+  'test/unit/core/lifecycle/unless-forgotten.test.ts': ['job.unrecorded'],
   'test/unit/core/steps/operate/operate.test.ts': [
     'act.refused',
     'pause.ended',

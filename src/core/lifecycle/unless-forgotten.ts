@@ -15,7 +15,7 @@ export async function unlessForgotten<Result>(
     return await act();
   } catch (error) {
     if (!(error instanceof JobForgottenError)) throw error;
-    telemetry.record('job.gone', { jobId: error.jobId });
+    telemetry.record('job.unrecorded', { jobId: error.jobId });
     return undefined;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Runs the functions that a deployment has made in moto, which runs none itself: each as moto describes it (variables,
- * handler, memory, event source), with the folders that were uploaded as its code and its layer, in processes of its own.
+ * handler, memory, event source), with the folders from which its code and its layer were uploaded, in processes of its own.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -163,6 +163,8 @@ test('planted keys, signing secrets, prompts and answers are found in objects an
   ];
   const found = (planted: string, places: Iterable<readonly [string, string]>) =>
     [...places].filter(([, text]) => text.includes(planted)).map(([place]) => place);
+  // Errors and metrics are among it.
+  for (const logged of ['step.failed', '"_aws"']) expect(found(logged, elsewhere), logged).not.toEqual([]);
   for (const planted of [PROMPT, BROKEN, CUSTOM_ID, ANSWER])
     expect(found(planted, elsewhere), planted).toEqual([]);
   expect(

@@ -8,7 +8,7 @@ import { createDynamoDBClient } from '../../../src/runtime/clients.ts';
 import { createTable } from '../../support/local-dynamodb.ts';
 import { describeDynamoDBStores } from './dynamodb-contracts.ts';
 
-const endpoint = process.env.DYNAMODB_ENDPOINT;
+const endpoint = process.env.DYNAMODB_ENDPOINT || undefined;
 /** What is not on this machine may be somebody's account. */
 const LOOPBACK = ['127.0.0.1', '[::1]', 'localhost'];
 const isOfThisMachine = endpoint !== undefined && LOOPBACK.includes(new URL(endpoint).hostname);

@@ -39,7 +39,7 @@ async function start(options: PipelineOptions = {}) {
   });
   return {
     p,
-    gone: () => events.filter(({ name }) => name === 'job.gone').length,
+    gone: () => events.filter(({ name }) => name === 'job.unrecorded').length,
     stopAt: (call: string, meanwhile: () => Promise<void>) => {
       still = { call, meanwhile };
     },
