@@ -52,12 +52,16 @@ function commandOf(words: readonly string[]): { command: Command; rest: string[]
 function problemOf(words: readonly string[], isWhole = true): string | undefined {
   const { command, rest } = commandOf(words);
   if (command === program && !['--help', '--version'].includes(rest[0]!)) return `no command ${rest[0]}`;
+  const { writeErr = () => {} } = command.configureOutput();
   command.configureOutput({ writeErr: () => {} });
   let parsed: { operands: string[]; unknown: string[] };
   try {
     parsed = command.parseOptions(rest);
   } catch (error) {
     return (error as Error).message;
+  } finally {
+    // Other tests use the same program.
+    command.configureOutput({ writeErr });
   }
   const { operands, unknown } = parsed;
   const unknownOptions = unknown.filter((word) => word !== '-' && word !== '--help');

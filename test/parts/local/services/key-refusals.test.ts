@@ -18,7 +18,7 @@ const authorize = () => REASON;
 
 /** How to reach a service, which is closed after the test. */
 function access({ endpoint, close }: { endpoint: string; close: () => unknown }) {
-  onTestFinished(() => void close());
+  onTestFinished(async () => void (await close()));
   const credentials = { accessKeyId: 'x', secretAccessKey: 'x' };
   return { endpoint, region: 'us-east-1', credentials, maxAttempts: 1 };
 }
