@@ -93,7 +93,9 @@ export class MeteredTable {
       );
     }
     if (command instanceof TransactWriteCommand) {
-      const writes = command.input.TransactItems!.map(({ Put, Update }) => (Put ?? Update)!);
+      const writes = command.input.TransactItems!.map(
+        ({ Put, Update, ConditionCheck }) => (Put ?? Update ?? ConditionCheck)!,
+      );
       const failed = writes.map((write) => !holds(write, this.#find(keyOf(write))));
       if (failed.some((isFailed) => isFailed)) {
         this.#onUse({ calls: 1, readUnits: 0, writeUnits: 2 * writes.length });
@@ -106,8 +108,11 @@ export class MeteredTable {
         });
       }
       const units = writes.reduce((sum, write) => {
-        const item =
-          'Item' in write ? structuredClone(write.Item!) : updated(this.#find(keyOf(write)), write);
+        const current = this.#find(keyOf(write));
+        // A condition check, which takes what a write would: DynamoDB developer guide, "Capacity management for transactions".
+        if (!('Item' in write || 'UpdateExpression' in write))
+          return sum + 2 * writeUnits(current === undefined ? 0 : this.#sizeOf(current));
+        const item = 'Item' in write ? structuredClone(write.Item!) : updated(current, write);
         return sum + 2 * this.#put(item, write).units;
       }, 0);
       this.#onUse({ calls: 1, readUnits: 0, writeUnits: units });

@@ -374,21 +374,15 @@ export function describeJobStore(
         expect(ids).toEqual(['0-00000', '0-00002', '0-00010', '1-00000']);
       });
 
-      test('lists 1,100 batches, whatever the size of a page', async () => {
+      test('lists what is more than a page of 1 MB, in the order of the ids', async () => {
         const jobId = freshId();
-        const lastError = 'x'.repeat(1_500);
-        for (let from = 0; from < 1_100; from += 50) {
-          await Promise.all(
-            Array.from({ length: 50 }, (_, index) =>
-              jobs.createBatch(batchOf(jobId, from + index, { state: 'submitted', wait: { lastError } })),
-            ),
-          );
-        }
+        const lastError = 'x'.repeat(15_000);
+        const indexes = Array.from({ length: 110 }, (_, index) => index * 10);
+        for (const index of indexes)
+          await jobs.createBatch(batchOf(jobId, index, { state: 'submitted', wait: { lastError } }));
         const listed = await jobs.listBatches(jobId);
-        expect(listed.map(({ batchId }) => batchId)).toEqual(
-          Array.from({ length: 1_100 }, (_, index) => batchIdOf(0, index)),
-        );
-        expect(await atOpenAI(jobId)).toHaveLength(1_100);
+        expect(listed.map(({ batchId }) => batchId)).toEqual(indexes.map((index) => batchIdOf(0, index)));
+        expect(await atOpenAI(jobId)).toHaveLength(indexes.length);
       });
     });
 

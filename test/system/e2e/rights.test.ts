@@ -291,7 +291,8 @@ describe('the functions', () => {
   test.each([
     ['submit', 'PAUSES'],
     ['collect', 'MONTH#2026-11'],
-    ['ingest', 'TOMBSTONE#a'],
+    ['ingest', 'MONTH#2026-11'],
+    ['submit', 'TOMBSTONE#a'],
     ['operate', 'MONTH#2026-11'],
     ['finalize', 'LISTING'],
   ])('%s writes no item of %s', async (role, pk) => {
