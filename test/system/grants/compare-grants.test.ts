@@ -31,6 +31,7 @@ test('what no run used and no reason names is unexplained, and a reason that nam
   const reasons = [
     { grants: /s3:PutObject /, why: 'no run writes' },
     { grants: /s3:GetObject /, why: 'no run reads' },
+    { grants: /s3:GetObject /, why: 'some run reads', byChance: true },
   ];
   expect(compareGrants(held, [grant('s3:GetObject')], reasons)).toEqual({
     unexplained: ['Submit/FunctionRole s3:DeleteObject bucket/input/*'],

@@ -7,13 +7,15 @@ export interface Reason {
   grants: RegExp;
   /** One line: who uses them, when, and why no run here does. */
   why: string;
+  /** Whether a run uses them depends on who comes first. @default false */
+  byChance?: boolean;
 }
 
 /** What is wrong with the policies, or with the reasons. */
 export interface Comparison {
   /** Grants that no run used and no reason names, as text. */
   unexplained: string[];
-  /** Reasons that name no grant which was left unused. */
+  /** Reasons that name no grant which was left unused; of those by chance, no grant at all. */
   outdated: string[];
 }
 
@@ -43,11 +45,12 @@ export function compareGrants(
   reasons: readonly Reason[],
 ): Comparison {
   const isUsed = new Set(used.map(textOf));
-  const unused = [...new Set(held.map(textOf))].filter((text) => !isUsed.has(text)).sort();
+  const all = [...new Set(held.map(textOf))].sort();
+  const unused = all.filter((text) => !isUsed.has(text));
   return {
     unexplained: unused.filter((text) => !reasons.some(({ grants }) => grants.test(text))),
     outdated: reasons
-      .filter(({ grants }) => !unused.some((text) => grants.test(text)))
+      .filter(({ grants, byChance }) => !(byChance ? all : unused).some((text) => grants.test(text)))
       .map(({ grants, why }) => `${grants}: ${why}`),
   };
 }

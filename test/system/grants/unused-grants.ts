@@ -75,10 +75,12 @@ export const UNUSED_GRANTS: readonly Reason[] = [
     grants:
       /Observe\/FunctionRole s3:(?:(?:Get|Put)Object bucket\/work\/\*|ListBucket bucket \{.*"work\/\*")/,
     why: 'Writes down a response that ends before its slice is looked at, reads whether one that comes twice is written down, and, when its slice has ended, whether it is of the slice; here each comes once, and the slice may be looked at first.',
+    byChance: true,
   },
   {
     grants: /Finalize\/FunctionRole dynamodb:ConditionCheckItem /,
     why: 'Goes with a batch that follows from a collected one, where the worker that collected it died before it recorded that (src/core/lifecycle/rounds.ts); here none dies.',
+    byChance: true,
   },
   {
     grants: /Observe\/FunctionRole dynamodb:Query table\/PipelineStateTable \{/,
