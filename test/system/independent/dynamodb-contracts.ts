@@ -15,15 +15,23 @@ import { describePauseStore } from '../../support/contracts/pause-store.suite.ts
 import { describeAdmissionStores } from '../../support/contracts/quota.suite.ts';
 import { describeWebhookStore } from '../../support/contracts/webhook-store.suite.ts';
 
-/** @param open gives a client, and the name of a table of the contract that holds nothing. */
+/**
+ * @param open gives a client, and the name of a table of the contract that holds nothing.
+ * @param longLists see {@link describeJobStore}.
+ */
 export function describeDynamoDBStores(
   service: string,
   open: () => Promise<{ client: DynamoDBDocumentClient; table: string; close(): Promise<void> }>,
+  longLists?: { manyBatches: number },
 ): void {
-  describeJobStore(service, async () => {
-    const { client, close, ...table } = await open();
-    return { jobs: new DynamoDBJobs(client, table), graves: new DynamoDBJobGraves(client, table), close };
-  });
+  describeJobStore(
+    service,
+    async () => {
+      const { client, close, ...table } = await open();
+      return { jobs: new DynamoDBJobs(client, table), graves: new DynamoDBJobGraves(client, table), close };
+    },
+    longLists,
+  );
   describeAdmissionStores(service, async () => {
     const { client, close, ...table } = await open();
     return {
