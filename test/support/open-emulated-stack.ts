@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { App } from 'aws-cdk-lib';
 import * as sns from 'aws-cdk-lib/aws-sns';
@@ -19,6 +19,7 @@ import { startLocalStack } from '../../local/stack/start.ts';
 import { ensureSynth } from '../../local/stack/synth.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
 import { createDynamoDBClient } from '../../src/runtime/clients.ts';
+import { readObject } from './read-object.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
@@ -195,15 +196,7 @@ export async function openEmulatedStack(options: EmulatedStackOptions = {}) {
       await secrets.send(new PutSecretValueCommand({ SecretId, SecretString }));
     },
     /** `undefined` while there is no such object. */
-    async read(Key: string): Promise<string | undefined> {
-      try {
-        const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key }));
-        return await Body!.transformToString();
-      } catch (error) {
-        if (error instanceof NoSuchKey) return undefined;
-        throw error;
-      }
-    },
+    read: (key: string) => readObject(s3, Bucket, key),
     /** Moves the clock on and runs the schedule once, with all that follows. */
     async poll(afterMs: number): Promise<void> {
       clock.advance(afterMs);

@@ -5,9 +5,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { type Emulator, startEmulator } from '../../../local/openai-emulator/emulator.ts';
 import { type Receipt, receiptSchema } from '../../../src/contract/receipt.ts';
+import { readObject } from '../../support/read-object.ts';
 import { FAULTS, LOST_BY_OPENAI, MODELS, TOKENS_PER_REQUEST, writeInput } from './input.ts';
 import type { Death, HostMessage, HostSettings, Tick } from './protocol.ts';
 
@@ -197,14 +198,8 @@ class Host {
     return false;
   }
 
-  async read(key: string): Promise<string | undefined> {
-    try {
-      const { Body } = await this.#s3.send(new GetObjectCommand({ Bucket: this.#bucket, Key: key }));
-      return await Body!.transformToString();
-    } catch (error) {
-      if (error instanceof NoSuchKey) return undefined;
-      throw error;
-    }
+  read(key: string): Promise<string | undefined> {
+    return readObject(this.#s3, this.#bucket, key);
   }
 
   async kill(): Promise<void> {

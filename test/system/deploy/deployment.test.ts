@@ -23,10 +23,8 @@ import {
   GetBucketEncryptionCommand,
   GetBucketPolicyCommand,
   GetBucketVersioningCommand,
-  GetObjectCommand,
   GetPublicAccessBlockCommand,
   ListBucketsCommand,
-  NoSuchKey,
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
@@ -49,6 +47,7 @@ import { API_KEY_PLACEHOLDER } from '../../../src/contract/api-key.ts';
 import { receiptSchema } from '../../../src/contract/receipt.ts';
 import { AT_ONCE } from '../../support/emulator-timings.ts';
 import { chatLine } from '../../support/pipeline.ts';
+import { readObject } from '../../support/read-object.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 import { makeFolder, removeFolder } from '../../support/temporary-folder.ts';
 import { ACCOUNT, type Moto, REGION, startMoto } from '../moto/moto.ts';
@@ -358,15 +357,7 @@ describe('what was deployed', () => {
       await functions.stop();
       await emulator.close();
     });
-    const read = async (Key: string) => {
-      try {
-        const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key }));
-        return await Body!.transformToString();
-      } catch (error) {
-        if (error instanceof NoSuchKey) return undefined;
-        throw error;
-      }
-    };
+    const read = (name: string) => readObject(s3, Bucket!, name);
     const key = 'input/films.jsonl';
     const lines = [chatLine('one'), chatLine('two'), '{"custom_id": "broken"}'];
     const { VersionId } = await s3.send(new PutObjectCommand({ Bucket, Key: key, Body: lines.join('\n') }));
